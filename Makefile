@@ -1,0 +1,52 @@
+# One file that knows how to start, test and measure the service. Needs only Python 3.11 (or later) and make.
+
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := run
+.PHONY: run test lint bench lock clean migrate-status stores env
+
+# `exec` lets signals reach the service itself.
+run: $(STAMP)
+	@exec $(BIN)/python -m service run
+
+stores: $(STAMP)
+	@exec $(BIN)/python -m service stores
+
+migrate-status: $(STAMP)
+	@exec $(BIN)/python -m service migrate-status
+
+test: lint
+	@$(BIN)/python -m pytest
+
+lint: $(STAMP)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy --strict service
+	@if [ -f .importlinter ] || grep -q '^\[tool.importlinter\]' pyproject.toml; then $(BIN)/lint-imports --no-logo; fi
+
+bench: $(STAMP)
+	@exec $(BIN)/python -m tests.bench
+
+env: $(STAMP)
+
+# Installs again only when the lock changed; a later start with a fresh stamp asks the network for nothing.
+$(STAMP): requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	@echo "installing the locked packages into $(VENV) (about 150 MB, the first time only)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --no-deps --require-hashes -r requirements.lock
+	@touch $@
+
+# Pins every package with its hashes for all platforms; names no index.
+lock:
+	@$(PYTHON) -m venv build/lock-env && build/lock-env/bin/python -m pip install --quiet --disable-pip-version-check uv
+	@build/lock-env/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-header --extra dev --upgrade -o requirements.lock pyproject.toml
+	@echo "requirements.lock is up to date"
+
+clean:
+	rm -rf build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache $(VENV)

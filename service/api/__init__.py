@@ -1,0 +1,1 @@
+"""HTTP: reads requests, calls commands, writes answers. Decides nothing."""

@@ -1,0 +1,33 @@
+"""Assembles the application; nothing is decided here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp
+
+from service import __version__
+from service.api.asgi import Outermost, answer_problems
+from service.api.context import Services
+from service.api.documentation import document
+from service.api.lookup_route import PATH, LookupRoute
+from service.api.routes import links, operations, profiles, revocations
+
+DESCRIPTION = "Which identifiers belong to one person, how sure that is and why, and what that person allows."
+
+
+def create_app(services: Services, new_request_id: Callable[[], str]) -> ASGIApp:
+    """The whole application for one set of services."""
+    app = FastAPI(title="Identity Fabric", version=__version__, description=DESCRIPTION, redoc_url=None)
+    app.state.services = services
+    for family in (operations, links, profiles, revocations):
+        app.include_router(family.router)
+    answer_problems(app)
+    document(app)
+    return Outermost(
+        LookupRoute(services, app),
+        new_request_id=new_request_id,
+        body_bytes_max=services.body_bytes_max,
+        quiet_routes=(PATH, "/healthz", "/readyz", "/metrics"),
+    )

@@ -1,0 +1,121 @@
+"""What `/openapi.json` says of routes whose bodies are read strictly by our own reader. It is made from the same models."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from service.api.schemas import ProblemOut, ProfileOut
+
+_BODIES: set[type[BaseModel]] = set()
+_MEANS = {
+    400: "The request can't be read.",
+    401: "No key, or one that is not known.",
+    403: "The roles of the key do not allow this.",
+    404: "There is nothing of that name.",
+    409: "The request contradicts what is in force.",
+    413: "Over a limit.",
+    415: "Not JSON in UTF-8.",
+    422: "Something in the request can't be; the pointers say what.",
+    503: "Not now; Retry-After says when.",
+}
+IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+    "description": "The same key and body give the stored answer, marked `Idempotency-Replayed: true`.",
+}
+
+
+def answers(model: type[BaseModel], *errors: int) -> dict[int | str, dict[str, Any]]:
+    """`responses=` of a route: its answer, and the problems it may give."""
+    found: dict[int | str, dict[str, Any]] = {200: {"model": model}}
+    for status in errors:
+        found[status] = {
+            "description": _MEANS[status],
+            "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemOut"}}},
+        }
+    return found
+
+
+def reads(*models: type[BaseModel], idempotent: bool = True) -> dict[str, Any]:
+    """`openapi_extra=` of a route that reads one of `models` as its body."""
+    _BODIES.update(models)
+    options = [{"$ref": f"#/components/schemas/{model.__name__}"} for model in models]
+    extra: dict[str, Any] = {
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": options[0] if len(options) == 1 else {"anyOf": options}}},
+        }
+    }
+    if idempotent:
+        extra["parameters"] = [IDEMPOTENCY_KEY]
+    return extra
+
+
+def _query(name: str, schema: dict[str, Any], says: str, *, required: bool = False) -> dict[str, Any]:
+    return {"name": name, "in": "query", "required": required, "schema": schema, "description": says}
+
+
+LOOKUP_PARAMETERS = [
+    _query("purpose", {"type": "string"}, "What it is for; required of a key that may only activate."),
+    _query("min_confidence", {"type": "number", "minimum": 0, "maximum": 1}, "Leaves out what is less sure."),
+]
+
+
+def _lookup_operation() -> dict[str, Any]:
+    responses = {
+        "200": {
+            "description": "The profile as this identifier sees it.",
+            "headers": {"X-Cache": {"schema": {"type": "string", "enum": ["hit", "miss", "bypass"]}}},
+            "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{ProfileOut.__name__}"}}},
+        }
+    }
+    for status in (400, 401, 403, 404, 422, 503):
+        responses[str(status)] = answers(ProfileOut, status)[status]
+    return {
+        "tags": ["lookup"],
+        "summary": "Look up by identifier",
+        "operationId": "look_up",
+        "parameters": [
+            _query("namespace", {"type": "string"}, "The identifier's namespace.", required=True),
+            _query("value", {"type": "string"}, "Its value; never a plain personal one.", required=True),
+            *LOOKUP_PARAMETERS,
+        ],
+        "responses": responses,
+        "security": [{"key": []}],
+    }
+
+
+def document(app: FastAPI) -> None:
+    """Give the application an `/openapi.json` that tells of everything it answers."""
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            made = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+            components = made.setdefault("components", {})
+            schemas = components.setdefault("schemas", {})
+            wanted = [*sorted(_BODIES, key=lambda model: model.__name__)]
+            _, bodies = models_json_schema(
+                [(model, "validation") for model in wanted], ref_template="#/components/schemas/{model}"
+            )
+            _, shown = models_json_schema(
+                [(model, "serialization") for model in (ProblemOut, ProfileOut)],
+                ref_template="#/components/schemas/{model}",
+            )
+            schemas |= bodies.get("$defs", {}) | shown.get("$defs", {})
+            components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+            for path, operations in made["paths"].items():
+                for operation in operations.values():
+                    if path.startswith("/v1/") and not path.startswith("/v1/webhooks/"):
+                        operation["security"] = [{"key": []}]
+            made["paths"].setdefault("/v1/profiles", {})["get"] = _lookup_operation()
+            app.openapi_schema = made
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]

@@ -1,0 +1,125 @@
+"""From what was sent to what commands take: callers, bodies, identifiers, idempotency. Shape only, no rule."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from starlette.requests import Request
+
+from service.api.asgi import Call, call_of, read_body
+from service.api.auth import Caller, require
+from service.api.body import parse_json
+from service.api.context import Services
+from service.api.errors import field_errors, invalid
+from service.api.schemas import BATCH_MAX, IdentifierIn
+from service.control.normalise import Refused, normalise
+from service.errors import FieldError, Invalid, Malformed, PersonalValueInUrl, TooManyItems
+from service.model.changes import Origin, Remembered
+from service.model.identifiers import Identifier
+from service.model.policy import Policy
+
+Model = TypeVar("Model", bound=BaseModel)
+_KEY_LENGTH_MAX = 255
+
+
+def services_of(request: Request) -> Services:
+    """The one set of services that this application was made with."""
+    services: Services = request.app.state.services
+    return services
+
+
+def caller_of(request: Request, *roles: str) -> Caller:
+    """Who calls, if one of `roles` is theirs. Raises NotAuthenticated, NotAllowed."""
+    call = call_of(request.scope)
+    caller = services_of(request).keyring.roles_of(call.headers.get(b"authorization"))
+    call.caller = caller.name
+    require(caller, *roles)
+    return caller
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A body as it came, and what it says."""
+
+    raw: bytes
+    content: object
+
+
+async def body_of(request: Request) -> Sent:
+    """The JSON body. Raises Malformed, UnsupportedMedia, BodyTooLarge."""
+    limit = services_of(request).body_bytes_max
+    raw = await read_body(request.receive, limit)
+    content_type = call_of(request.scope).headers.get(b"content-type")
+    return Sent(raw, parse_json(raw, content_type.decode("latin-1") if content_type else None, limit_bytes=limit))
+
+
+def read_as(model: type[Model], content: object) -> Model:
+    """The content as `model`. Raises Invalid with pointers."""
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        raise invalid(error, content) from None
+
+
+def items_of(content: object, name: str) -> list[Any] | None:
+    """The items of a batch body `{name: […]}`, None for a body that is a single item. Raises Invalid, TooManyItems."""
+    if not isinstance(content, dict):
+        raise Invalid.at("", "must be an object")
+    if name not in content:
+        return None
+    items = content[name]
+    if not isinstance(items, list):
+        raise Invalid.at(f"/{name}", "must be a list")
+    if len(items) > BATCH_MAX:
+        raise TooManyItems(BATCH_MAX)
+    extra = [key for key in content if key != name]
+    if extra:
+        raise Invalid.at("", f"holds more than `{name}`")
+    return items
+
+
+def valid_item(adapter: TypeAdapter[Model], item: object, place: str) -> Model | tuple[FieldError, ...]:
+    """One item of a batch, or what is wrong with it, with pointers from `place` on."""
+    try:
+        return adapter.validate_python(item)
+    except ValidationError as error:
+        return placed(field_errors(error.errors(include_url=False), item), place)
+
+
+def placed(errors: Iterable[FieldError], place: str) -> tuple[FieldError, ...]:
+    """The errors with their pointers starting at `place`."""
+    return tuple(FieldError(place + error.pointer, error.message) for error in errors)
+
+
+def identifier_of(sent: IdentifierIn, policy: Policy, place: str) -> Identifier:
+    """The normalised identifier. Raises Invalid with a pointer under `place`."""
+    try:
+        return normalise(sent.namespace, sent.value, policy, plain=sent.plain)
+    except Refused as refused:
+        raise Invalid.at(f"{place}/{refused.field}", str(refused)) from None
+
+
+def origin_of(request: Request, caller: Caller, raw: bytes = b"") -> Origin:
+    """Who asks, under which request id and, for a POST, which Idempotency-Key. Raises Malformed for an unusable one."""
+    call: Call = call_of(request.scope)
+    key = call.headers.get(b"idempotency-key")
+    if key is None or request.method != "POST":
+        return Origin(caller.name, call.request_id)
+    if not 0 < len(key) <= _KEY_LENGTH_MAX or not key.isascii() or not key.decode("latin-1").isprintable():
+        raise Malformed(f"Idempotency-Key must be 1 to {_KEY_LENGTH_MAX} printable ASCII characters.")
+    scope = f"{caller.name}\0{request.method}\0{request.url.path}\0".encode()
+    return Origin(
+        caller.name,
+        call.request_id,
+        Remembered(hashlib.sha256(scope + key).hexdigest(), hashlib.sha256(raw).hexdigest()),
+    )
+
+
+def refuse_personal_id(value: str) -> None:
+    """An id in a path is never an address of a person. Raises PersonalValueInUrl."""
+    if "@" in value:
+        raise PersonalValueInUrl()

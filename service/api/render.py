@@ -1,0 +1,131 @@
+"""From receipts and kept things to the JSON of the contract."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import orjson
+from starlette.responses import Response
+
+from service.api.errors import error_from, meaning_of, problem
+from service.commands.carry_out import Outcome
+from service.commands.queue import Answered
+from service.control.answer import name_of
+from service.errors import FabricError, FieldError
+from service.model.changes import Grouping, LinkReceipt, Revocation, RevocationReceipt, StewardReceipt
+from service.model.evidence import Link, Reason
+from service.model.times import rfc3339
+
+Json = dict[str, Any]
+
+
+def respond(content: object, status: int = 200) -> Response:
+    """A JSON response."""
+    return Response(orjson.dumps(content), status, media_type="application/json")
+
+
+def respond_answered(answered: Answered) -> Response:
+    """The answer of the write path; one that was stored says so."""
+    headers = {"Idempotency-Replayed": "true"} if answered.replayed else {}
+    media_type = "application/json" if answered.status < 400 else "application/problem+json"
+    return Response(answered.body, answered.status, headers, media_type)
+
+
+def errors_json(errors: Sequence[FieldError]) -> list[Json]:
+    """Field errors as they are shown."""
+    return [{"pointer": error.pointer, "message": error.message} for error in errors]
+
+
+def link_json(link: Link, withheld: Reason | None) -> Json:
+    """A link in its one shape: the request's fields and what became of it."""
+    reason = link.inactive or withheld
+    status = "retracted" if link.inactive == "retracted" else "withheld" if reason else "linked"
+    return {
+        "link_id": link.link_id,
+        "a": name_of(link.a),
+        "b": name_of(link.b),
+        "method": link.method,
+        "confidence": link.confidence,
+        "source": link.source,
+        "rule": link.rule,
+        "rule_version": link.rule_version,
+        "observed_at": rfc3339(link.observed_at),
+        "first_observed_at": rfc3339(link.first_observed_at),
+        "expires_at": None if link.expires_at is None else rfc3339(link.expires_at),
+        "evidence": None if link.evidence is None else orjson.loads(link.evidence),
+        "status": status,
+        "reason": reason,
+    }
+
+
+def link_result(outcome: Outcome | tuple[FieldError, ...]) -> Json:
+    """What became of one link of a batch, or what is wrong with it."""
+    if isinstance(outcome, LinkReceipt):
+        return {
+            "link_id": outcome.link_id,
+            "status": outcome.status,
+            "reason": outcome.reason,
+            "profile_id": outcome.profile_id,
+            "errors": [],
+        }
+    errors = outcome if isinstance(outcome, tuple) else _told(outcome)
+    return {"link_id": None, "status": "rejected", "reason": None, "profile_id": None, "errors": errors_json(errors)}
+
+
+def _told(outcome: object) -> tuple[FieldError, ...]:
+    if isinstance(outcome, FabricError):
+        return outcome.errors or (FieldError("", outcome.detail),)
+    raise TypeError("not the outcome of a link")
+
+
+def grouping_json(grouping: Grouping) -> Json:
+    """A profile with its identifiers."""
+    return {"profile_id": grouping.profile_id, "identifiers": [name_of(key) for key in grouping.identifiers]}
+
+
+def steward_json(receipt: StewardReceipt) -> Json:
+    """What a merge, split or undo did, or would do."""
+    return {
+        "assertion_id": receipt.assertion_id,
+        "before": [grouping_json(grouping) for grouping in receipt.before],
+        "after": [grouping_json(grouping) for grouping in receipt.after],
+        "applied": receipt.applied,
+    }
+
+
+def revocation_json(receipt: RevocationReceipt) -> Json:
+    """A revocation that is in force everywhere: it is answered only then."""
+    return {"revocation_id": receipt.revocation_id, "profiles": list(receipt.profiles), "enforced": True}
+
+
+def kept_revocation_json(kept: Revocation) -> Json:
+    """A revocation as it is kept, without the person."""
+    return {
+        "revocation_id": kept.revocation_id,
+        "profiles": list(kept.profiles),
+        "enforced": True,
+        "scope": kept.scope,
+        "purposes": list(kept.purposes),
+        "regulation": kept.regulation,
+        "source": kept.source,
+        "at": rfc3339(kept.at),
+        "received_at": rfc3339(kept.received_at),
+    }
+
+
+def one(request_id: str, shape: Callable[[Any], Json]) -> Callable[[Sequence[Outcome]], tuple[int, bytes]]:
+    """Renders the outcome of a request that is one change: its receipt, or its error as a problem."""
+
+    def render(outcomes: Sequence[Outcome]) -> tuple[int, bytes]:
+        (outcome,) = outcomes
+        if isinstance(outcome, FabricError):
+            return meaning_of(type(outcome)).status, orjson.dumps(problem(outcome, request_id))
+        return 200, orjson.dumps(shape(outcome))
+
+    return render
+
+
+def problem_item(error: Exception, request_id: str) -> Json:
+    """An error in its place in a batch."""
+    return {"error": problem(error_from(error), request_id)}

@@ -1,0 +1,295 @@
+"""Shapes of requests and answers, as the contract has them. Requests are read strictly; unknown fields are refused."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
+
+from service.errors import BadValue
+from service.model.times import parse_rfc3339
+
+TEXT_LENGTH_MAX = 512
+BATCH_MAX = 1_000
+_LABEL = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,128}")
+
+
+def _time(value: object) -> int:
+    if isinstance(value, str):
+        try:
+            return parse_rfc3339(value)
+        except (ValueError, OverflowError):
+            pass
+    raise BadValue("must be an RFC 3339 time such as 2026-11-24T10:00:00Z")
+
+
+def _label(value: object) -> str:
+    if not isinstance(value, str) or not _LABEL.fullmatch(value):
+        raise BadValue("must be 1 to 128 printable characters")
+    return value
+
+
+def _free_text(value: object) -> str:
+    if not isinstance(value, str) or len(value) > TEXT_LENGTH_MAX:
+        raise BadValue(f"must be text of at most {TEXT_LENGTH_MAX} characters")
+    if any((c < " " and c not in "\n\t") or "\ud800" <= c <= "\udfff" for c in value):
+        raise BadValue("holds a control character")
+    return value
+
+
+Time = Annotated[int, BeforeValidator(_time), WithJsonSchema({"type": "string", "format": "date-time"})]
+TimeText = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
+Label = Annotated[str, BeforeValidator(_label), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 128})]
+FreeText = Annotated[str, BeforeValidator(_free_text), WithJsonSchema({"type": "string", "maxLength": TEXT_LENGTH_MAX})]
+Confidence = Annotated[float, Field(ge=0, le=1)]
+ProfileIdText = Annotated[str, StringConstraints(pattern=r"^prf_[A-Za-z0-9_-]{1,64}$")]
+
+
+class Asked(BaseModel):
+    """A request body."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class IdentifierIn(Asked):
+    """An identifier; `plain` for a value of a hashed namespace that is digested on arrival and kept nowhere."""
+
+    namespace: Annotated[str, StringConstraints(max_length=64)]
+    value: Annotated[str, StringConstraints(max_length=4_096)]
+    plain: bool = False
+
+
+class LinkIn(Asked):
+    """A source's statement that two identifiers belong together. Without `confidence`: what the policy gives it."""
+
+    a: IdentifierIn
+    b: IdentifierIn
+    method: Literal["deterministic", "probabilistic"]
+    confidence: Confidence | None = None
+    source: Label
+    rule: Label
+    rule_version: Label | None = None
+    observed_at: Time | None = None
+    expires_at: Time | None = None
+    evidence: dict[str, Any] | None = None
+
+
+class LinksIn(Asked):
+    """Up to 1,000 links; each is answered in its place."""
+
+    links: list[LinkIn] = Field(max_length=BATCH_MAX)
+
+
+class LookupIn(Asked):
+    """Up to 1,000 identifiers; each is answered in its place."""
+
+    identifiers: list[IdentifierIn] = Field(max_length=BATCH_MAX)
+    purpose: Label | None = None
+    min_confidence: Confidence | None = None
+
+
+class MergeIn(Asked):
+    """Profiles that are one person. `survivor` names the one whose id is kept; without it seniority decides."""
+
+    profiles: list[ProfileIdText] = Field(min_length=2, max_length=100)
+    survivor: ProfileIdText | None = None
+    reason: FreeText
+    preview: bool = False
+
+
+class SplitIn(Asked):
+    """Identifiers that leave a profile and stay apart from those who remain."""
+
+    identifiers: list[IdentifierIn] = Field(max_length=BATCH_MAX)
+    reason: FreeText
+    preview: bool = False
+
+
+class UndoIn(Asked):
+    """Why an assertion is taken back."""
+
+    reason: FreeText = ""
+    preview: bool = False
+
+
+class RevocationIn(Asked):
+    """What a person withdraws. Without `regulation` all are meant; `*` is every purpose, the linking one too."""
+
+    identifier: IdentifierIn
+    scope: Literal["purposes", "linking"]
+    purposes: list[Label] = Field(default=["*"], min_length=1, max_length=100)
+    regulation: Label | None = None
+    source: Label = "api"
+    at: Time | None = None
+    reason: FreeText = ""
+
+
+# ---- answers (for the documentation; answers are built as JSON directly)
+
+
+class Named(BaseModel):
+    """An identifier by its name."""
+
+    namespace: str
+    value: str
+
+
+class IdentifierOut(Named):
+    """An identifier of a profile; `confidence` as seen from the one asked about."""
+
+    kind: Literal["person", "device", "session", "household"]
+    confidence: float
+    first_seen: TimeText
+    last_seen: TimeText
+    sources: list[str]
+
+
+class ConsentOut(BaseModel):
+    """What counts for one purpose."""
+
+    state: Literal["granted", "denied", "withdrawn", "expired", "unknown"]
+    regulation: str | None
+    basis: str | None
+    source: str | None
+    at: TimeText | None
+    expires_at: TimeText | None
+
+
+class ProfileOut(BaseModel):
+    """A profile as the identifier asked about sees it."""
+
+    profile_id: str
+    redirected_from: str | None
+    state: Literal["known", "anonymous"]
+    asked: Named
+    identifiers: list[IdentifierOut]
+    consent: dict[str, ConsentOut]
+    traits: dict[str, Any]
+    households: list[Named]
+    policy_version: int
+    resolved_at: TimeText
+    valid_until: TimeText | None
+
+
+class FieldErrorOut(BaseModel):
+    """One thing wrong with one place of the request."""
+
+    pointer: str
+    message: str
+
+
+class ProblemOut(BaseModel):
+    """An error (RFC 9457)."""
+
+    model_config = ConfigDict(extra="allow")
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str
+    errors: list[FieldErrorOut] | None = None
+
+
+class ProblemItem(BaseModel):
+    """An error in its place in a batch."""
+
+    error: ProblemOut
+
+
+class LookupOut(BaseModel):
+    """Answers in the order asked."""
+
+    results: list[ProfileOut | ProblemItem]
+
+
+class LinkResult(BaseModel):
+    """What became of one link."""
+
+    link_id: str | None
+    status: Literal["linked", "withheld", "duplicate", "rejected"]
+    reason: str | None
+    profile_id: str | None
+    errors: list[FieldErrorOut]
+
+
+class LinkResults(BaseModel):
+    """Answers in the order sent."""
+
+    results: list[LinkResult]
+
+
+class LinkOut(BaseModel):
+    """A link as it is kept."""
+
+    link_id: str
+    a: Named
+    b: Named
+    method: Literal["deterministic", "probabilistic"]
+    confidence: float
+    source: str
+    rule: str
+    rule_version: str | None
+    observed_at: TimeText
+    first_observed_at: TimeText
+    expires_at: TimeText | None
+    evidence: dict[str, Any] | None
+    status: Literal["linked", "withheld", "retracted"]
+    reason: str | None
+
+
+class GroupingOut(BaseModel):
+    """A profile with its identifiers."""
+
+    profile_id: str
+    identifiers: list[Named]
+
+
+class StewardOut(BaseModel):
+    """What a merge, split or undo did, or would do."""
+
+    assertion_id: str | None
+    before: list[GroupingOut]
+    after: list[GroupingOut]
+    applied: bool
+
+
+class RevocationOut(BaseModel):
+    """A revocation in force on every instance."""
+
+    revocation_id: str
+    profiles: list[str]
+    enforced: bool
+
+
+class RevocationKept(RevocationOut):
+    """A revocation as it is kept; the person is not named."""
+
+    scope: Literal["purposes", "linking", "erase"]
+    purposes: list[str]
+    regulation: str | None
+    source: str
+    at: TimeText
+    received_at: TimeText
+
+
+class StoreState(BaseModel):
+    """One thing that readiness rests on."""
+
+    state: str
+
+
+class Readiness(BaseModel):
+    """Whether the service can answer, and how each store is."""
+
+    status: Literal["ready", "degraded", "not_ready"]
+    neo4j: StoreState
+    redis: StoreState
+    migrations: StoreState
+
+
+class Health(BaseModel):
+    """The process is up."""
+
+    status: Literal["ok"]

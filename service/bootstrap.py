@@ -1,0 +1,279 @@
+"""Puts the service together: the only place that builds graph and cache objects, and that knows the order of a start."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import neo4j
+import orjson
+import structlog
+import uvicorn
+from neo4j.exceptions import DriverError, Neo4jError
+from starlette.types import ASGIApp
+
+from service.api.app import create_app
+from service.api.asgi import request_ids
+from service.api.auth import Keyring
+from service.api.context import Health, Services
+from service.cache.profiles import ProfileCache
+from service.clock import SystemClock, random_bytes
+from service.commands.account import pseudonyms_under
+from service.commands.lookup import Lookup
+from service.commands.outbox import Outbox
+from service.commands.policies import Policies
+from service.commands.sweep import Sweeper
+from service.commands.write_path import WritePath
+from service.control.link_ids import link_ids_under
+from service.control.policy_document import compile_policy
+from service.errors import LocalStoreError, StartRefused
+from service.graph import migrations, queries
+from service.graph.audit import Chain
+from service.graph.founding import Founding
+from service.graph.ledger import GraphLedger
+from service.graph.reader import GraphReader
+from service.local import Stores, local_stores
+from service.local.data_dir import remove_run_file, write_run_file
+from service.local.secrets import api_keys, identity_key, webhook_secrets
+from service.resolution.profile_ids import births_under
+from service.settings import Settings
+from service.telemetry import METRICS, configure_logs
+
+Say = Callable[[str], None]
+log = structlog.get_logger()
+
+MIGRATIONS_FOLDER: Final = Path(__file__).parents[1] / "graph_migrations"
+DEFAULT_POLICY: Final = Path(__file__).parent / "policies" / "default.json"
+_DRAIN_S: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Assembled:
+    """One instance, ready to be served."""
+
+    app: ASGIApp
+    services: Services
+    policies: Policies
+    cache: ProfileCache
+    founding: Founding
+
+
+def _policy_text(settings: Settings) -> bytes:
+    """The document of the first policy. Raises StartRefused for one that is no policy."""
+    path = settings.policy_file or DEFAULT_POLICY
+    try:
+        text = path.read_bytes()
+        compile_policy(orjson.loads(text), 1)
+    except OSError as error:
+        raise StartRefused(f"POLICY_FILE can't be read: {error.strerror}") from None
+    except ValueError as error:
+        first = str(error).splitlines()[0]
+        raise StartRefused(f"POLICY_FILE is not a policy: {first}") from None
+    return text
+
+
+def _driver(settings: Settings, stores: Stores) -> neo4j.AsyncDriver:
+    acquisition_s = settings.acquisition_timeout_ms / 1000
+    return neo4j.AsyncGraphDatabase.driver(
+        stores.neo4j_uri,
+        auth=(stores.neo4j_user, stores.neo4j_password),
+        connection_acquisition_timeout=acquisition_s,
+        connection_timeout=min(5.0, acquisition_s),
+        max_connection_pool_size=32,
+        max_transaction_retry_time=2.0,
+        keep_alive=True,
+        notifications_min_severity="OFF",
+        telemetry_disabled=True,
+    )
+
+
+async def _prepare(settings: Settings, driver: neo4j.AsyncDriver, database: str, founding: Founding, say: Say) -> None:
+    """Check that the graph is ours before anything is written, then bring it up to date."""
+    secret = identity_key(settings).encode()
+    text = _policy_text(settings)
+    await founding.refuse_stranger(secret)
+    try:
+        applied = await migrations.migrate(
+            driver, database, MIGRATIONS_FOLDER, f"service {SystemClock().random_token(6)}", say=say
+        )
+    except migrations.MigrationError as error:
+        raise StartRefused(str(error)) from None
+    if applied:
+        say(f"migrations applied: {', '.join(applied)}")
+    await founding.found(secret, text)
+
+
+async def _health_of(driver: neo4j.AsyncDriver, database: str, cache: ProfileCache) -> Health:
+    try:
+        await asyncio.wait_for(driver.execute_query(queries.PING, database_=database), 2)
+        graph = "up"
+    except (DriverError, Neo4jError, TimeoutError):
+        graph = "down"
+    redis = "up" if await cache.ping() else "down"
+    METRICS.neo4j_up.set(graph == "up")
+    METRICS.redis_up.set(redis == "up")
+    return Health(graph, redis, "up")
+
+
+@contextlib.asynccontextmanager
+async def assembled(settings: Settings, stores: Stores, say: Say) -> AsyncIterator[Assembled]:
+    """An instance on these stores: migrated, with its write path running. Leaving ends what it started."""
+    clock = SystemClock()
+    secret = identity_key(settings).encode()
+    keyring = Keyring(api_keys(settings), secret)
+    webhook_secrets(settings)
+    driver = _driver(settings, stores)
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(driver.close)
+        database = stores.neo4j_database
+        founding = Founding(driver, database)
+        await _prepare(settings, driver, database, founding, say)
+        cache = ProfileCache(stores.redis_url, now_ms=clock.now_ms, random_bytes=random_bytes)
+        stack.push_async_callback(cache.close)
+        await cache.start()
+        policies = Policies(founding.policy)
+        await policies.at(await founding.active_version())
+        reader = GraphReader(driver, database)
+        ledger = GraphLedger(driver, database, Chain(), timeout_ms=settings.transaction_timeout_ms)
+        outbox = Outbox(ledger, cache, METRICS)
+        write_path = WritePath(
+            ledger, outbox, policies.at, births_under(secret), pseudonyms_under(secret), clock, METRICS
+        )
+        sweeper = Sweeper(write_path)
+        lookup = Lookup(cache, reader, policies.active, sweeper.apply_due, clock, METRICS)
+        services = Services(
+            keyring,
+            policies.active,
+            lookup,
+            write_path,
+            reader,
+            link_ids_under(secret),
+            lambda: _health_of(driver, database, cache),
+            clock.now_ms,
+            settings.max_body_bytes,
+        )
+        outbox.start()
+        stack.push_async_callback(outbox.stop)
+        write_path.start()
+        stack.push_async_callback(write_path.stop)
+        sweeper.start()
+        stack.push_async_callback(sweeper.stop)
+        app = create_app(services, request_ids(clock.random_token(6)))
+        yield Assembled(app, services, policies, cache, founding)
+
+
+class _Server(uvicorn.Server):
+    """A server whose end is decided by who started it, not by signal handlers of its own."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to the command line."""
+        yield
+
+
+def _listening(settings: Settings) -> socket.socket:
+    """The socket to serve on. Raises StartRefused when the port is taken."""
+    try:
+        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+        listening = socket.socket(family)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((settings.host, settings.port))
+    except OSError as error:
+        raise StartRefused(f"PORT {settings.port} on {settings.host} can't be used: {error.strerror}") from None
+    listening.listen(2048)
+    listening.set_inheritable(True)
+    return listening
+
+
+def _base_url(settings: Settings, listening: socket.socket) -> str:
+    host = settings.host
+    if host in ("0.0.0.0", "::"):
+        host = "127.0.0.1" if host == "0.0.0.0" else "::1"
+    port = listening.getsockname()[1]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+async def serve(settings: Settings, say: Say) -> None:
+    """Start everything, serve until cancelled, end everything. Raises StartError in one line for what can't be."""
+    configure_logs(settings.log_level)
+    listening = _listening(settings)
+    base_url = _base_url(settings, listening)
+    with contextlib.closing(listening):
+        async with local_stores(settings, say) as stores, assembled(settings, stores, say) as instance:
+            if settings.sample and await instance.founding.is_empty():
+                await _load_sample(instance, say)
+            await _serve_until_told(settings, stores, instance, listening, base_url, say)
+
+
+async def _load_sample(instance: Assembled, say: Say) -> None:
+    from service.sample.load import load_sample
+
+    say("loading the sample world")
+    await load_sample(instance.services, instance.policies.active(), say)
+
+
+async def _serve_until_told(
+    settings: Settings, stores: Stores, instance: Assembled, listening: socket.socket, base_url: str, say: Say
+) -> None:
+    config = uvicorn.Config(
+        instance.app,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        date_header=False,
+        timeout_graceful_shutdown=_DRAIN_S,
+        backlog=2048,
+    )
+    server = _Server(config)
+    serving = asyncio.create_task(server.serve(sockets=[listening]))
+    broken = asyncio.create_task(stores.wait_broken())
+    try:
+        while not server.started and not serving.done():
+            await asyncio.sleep(0.01)
+        write_run_file(
+            settings.data_dir,
+            base_url=base_url,
+            neo4j_uri=stores.neo4j_uri,
+            neo4j_user=stores.neo4j_user,
+            neo4j_password=stores.neo4j_password,
+            redis_url=stores.redis_url,
+            identity_key=identity_key(settings),
+        )
+        for line in _welcome(settings, base_url):
+            say(line)
+        await asyncio.wait({serving, broken}, return_when=asyncio.FIRST_COMPLETED)
+        if broken.done():
+            raise LocalStoreError(broken.result())
+    finally:
+        remove_run_file(settings.data_dir)
+        server.should_exit = True
+        broken.cancel()
+        await asyncio.wait({serving, broken})
+
+
+def _welcome(settings: Settings, base_url: str) -> list[str]:
+    """What a person who started the service reads when it is up."""
+    if settings.api_keys is None:
+        keys = settings.data_dir / "api-keys.json"
+        reads = f"""python3 -c 'import json,sys; print(next(k for k, r in json.load(open(sys.argv[1])).items() if "admin" in r))' {keys}"""
+        key_line = f"  KEY=$({reads})"
+        where = f"the keys are in {keys}, one for each role; the first line below takes the admin's"
+    else:
+        key_line = "  KEY=one-of-your-API_KEYS-with-the-role-admin"
+        where = "the keys are those of API_KEYS"
+    person = "namespace=crm_id&value=tom"
+    return [
+        f"Identity Fabric answers at {base_url}   (its API: {base_url}/docs)",
+        where,
+        key_line,
+        f"""  curl -s {base_url}/readyz""",
+        f"""  curl -s -H "Authorization: Bearer $KEY" -H 'Content-Type: application/json' {base_url}/v1/links -d '{{"a": {{"namespace": "crm_id", "value": "tom"}}, "b": {{"namespace": "device_id", "value": "toms-phone"}}, "method": "deterministic", "source": "crm", "rule": "login"}}'""",
+        f"""  curl -s -H "Authorization: Bearer $KEY" '{base_url}/v1/profiles?{person}'""",
+        "Ctrl-C ends it, its Neo4j and its Redis.",
+    ]

@@ -1,0 +1,178 @@
+"""The command line: `python -m service run | stores | migrate-status | migrate`.
+
+What goes wrong at the start ends in one line on stderr: status 2 for settings, 1 for the rest. SIGTERM and Ctrl-C
+cancel the command, which then ends its stores; that is a clean end, with status 0.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final
+
+import typer
+
+from service.errors import StartError
+from service.settings import Settings, SettingsRefused, load_settings
+
+Command = Callable[[Settings], Coroutine[Any, Any, int]]
+
+MIGRATIONS_FOLDER: Final = Path(__file__).parents[1] / "graph_migrations"
+_SIGNALS_UNTIL_HARD_END: Final = 3
+
+app = typer.Typer(help="Identity Fabric.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+def say(line: str) -> None:
+    """One calm line for the person who started this, on stdout."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+@app.command()
+def run() -> None:
+    """Starts the stores where none are set, applies migrations and serves until SIGTERM or Ctrl-C."""
+
+    async def command(settings: Settings) -> int:
+        from service.bootstrap import serve
+
+        await serve(settings, say)
+        return 0
+
+    _carry_out(command)
+
+
+@app.command()
+def stores() -> None:
+    """Only the local Neo4j and Redis, in the foreground; their addresses and passwords are in DATA_DIR/run.json."""
+
+    async def command(settings: Settings) -> int:
+        from service.local import local_stores
+        from service.local.data_dir import remove_run_file, write_run_file
+        from service.local.secrets import identity_key
+
+        async with local_stores(settings, say) as found:
+            path = write_run_file(
+                settings.data_dir,
+                base_url=None,
+                neo4j_uri=found.neo4j_uri,
+                neo4j_user=found.neo4j_user,
+                neo4j_password=found.neo4j_password,
+                redis_url=found.redis_url,
+                identity_key=identity_key(settings),
+            )
+            say(f"both stores answer, as {path} says; Ctrl-C ends them")
+            try:
+                _complain(await found.wait_broken())
+            finally:
+                remove_run_file(settings.data_dir)
+            return 1
+
+    _carry_out(command)
+
+
+@app.command("migrate-status")
+def migrate_status() -> None:
+    """Which migrations the graph has and which are pending; status 1 where they do not fit."""
+
+    async def command(settings: Settings) -> int:
+        from service.graph import migrations
+        from service.local.one_graph import open_graph
+
+        async with open_graph(settings, say) as (driver, database):
+            found = await migrations.status(driver, database, MIGRATIONS_FOLDER)
+        for entry in found:
+            say(f"V{entry.version:04}  {entry.state!s:<10}  {entry.name}{f'  ({entry.why})' if entry.why else ''}")
+        return 1 if any(entry.why for entry in found) else 0
+
+    _carry_out(command)
+
+
+@app.command()
+def migrate() -> None:
+    """Applies pending migrations, and ends."""
+
+    async def command(settings: Settings) -> int:
+        from service.graph import migrations
+        from service.local.one_graph import open_graph
+
+        async with open_graph(settings, say) as (driver, database):
+            owner = f"command line, process {os.getpid()}"
+            applied = await migrations.migrate(driver, database, MIGRATIONS_FOLDER, owner, say=say)
+        say(f"applied {len(applied)}" if applied else "nothing to apply")
+        return 0
+
+    _carry_out(command)
+
+
+def main() -> None:
+    """What `python -m service` runs."""
+    app()
+
+
+def _carry_out(command: Command) -> None:
+    """Runs one command and ends the process with its status."""
+    try:
+        settings = load_settings()
+        with asyncio.Runner(loop_factory=_new_loop) as runner:
+            status = runner.run(_until_told(command(settings)))
+    except SettingsRefused as error:
+        _complain(error.detail)
+        status = 2
+    except StartError as error:
+        _complain(error.detail)
+        status = 1
+    except Exception as error:
+        if not _is_migration_error(error):
+            raise
+        _complain(str(error))
+        status = 1
+    raise typer.Exit(status)
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
+def _is_migration_error(error: Exception) -> bool:
+    from service.graph.migration_files import MigrationError
+
+    return isinstance(error, MigrationError)
+
+
+def _complain(line: str) -> None:
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()
+
+
+async def _until_told(work: Coroutine[Any, Any, int]) -> int:
+    """Awaits `work`; the first SIGTERM or Ctrl-C cancels it, which counts as a clean end. The third ends at once."""
+    loop, task, received = asyncio.get_running_loop(), asyncio.ensure_future(work), 0
+
+    def told(_number: int, _frame: FrameType | None) -> None:
+        nonlocal received
+        received += 1
+        if received == 1:
+            loop.call_soon_threadsafe(task.cancel)
+        elif received >= _SIGNALS_UNTIL_HARD_END:
+            os._exit(1)
+
+    before = {number: signal.signal(number, told) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        return await task
+    except asyncio.CancelledError:
+        if not received:
+            raise
+        return 0
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,106 @@
+"""Audit entries for what a turn did. Pure: subjects are keyed pseudonyms, free text only a salted digest."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from service.model.changes import (
+    Change,
+    ExpireDue,
+    LinkReceipt,
+    Merge,
+    ObserveLink,
+    Origin,
+    Receipt,
+    RetractLink,
+    RevocationReceipt,
+    Revoke,
+    Split,
+    StewardReceipt,
+    SweepReceipt,
+    Undo,
+)
+
+Body = dict[str, object]
+Pseudonym = Callable[[str], str]
+
+
+def pseudonyms_under(secret: bytes) -> Pseudonym:
+    """Keyed pseudonyms: HMAC-SHA-256 of the identifier key, 128 bits of it."""
+
+    def pseudonym(text: str) -> str:
+        return "sub_" + hmac.new(secret, f"subject\0{text}".encode(), hashlib.sha256).hexdigest()[:32]
+
+    return pseudonym
+
+
+def _links(origin: Origin, done: Sequence[LinkReceipt], policy_version: int) -> list[Body]:
+    counts = Counter(receipt.status for receipt in done if receipt.status != "duplicate")
+    if not counts:
+        return []
+    digest = hashlib.sha256("\n".join(sorted(receipt.link_id for receipt in done)).encode()).hexdigest()
+    return [
+        {
+            "actor": origin.actor,
+            "action": "links.observed",
+            "outcome": ", ".join(f"{status} {count}" for status, count in sorted(counts.items())),
+            "links_sha256": digest,
+            "policy_version": policy_version,
+            "request_id": origin.request_id,
+        }
+    ]
+
+
+def _one(origin: Origin, change: Change, receipt: Receipt, policy_version: int, pseudonym: Pseudonym) -> list[Body]:
+    body: Body = {"actor": origin.actor, "policy_version": policy_version, "request_id": origin.request_id}
+    if isinstance(change, RetractLink) and isinstance(receipt, LinkReceipt):
+        body |= {"action": "link.retracted", "link_id": receipt.link_id, "profile_id": receipt.profile_id}
+        reason = change.reason
+    elif isinstance(change, Merge | Split | Undo) and isinstance(receipt, StewardReceipt):
+        if not receipt.applied:
+            return []
+        name = {Merge: "profile.merge", Split: "profile.split", Undo: "assertion.undo"}[type(change)]
+        shown = receipt.after or receipt.before
+        body |= {
+            "action": name,
+            "assertion_id": receipt.assertion_id,
+            "profile_id": shown[0].profile_id if shown else None,
+        }
+        reason = change.reason
+    elif isinstance(change, Revoke) and isinstance(receipt, RevocationReceipt):
+        body |= {
+            "action": f"consent.revoked.{change.scope}",
+            "subject": pseudonym(change.identifier),
+            "profile_id": receipt.profiles[0] if receipt.profiles else None,
+            "purpose": ",".join(change.purposes) if change.scope == "purposes" else None,
+            "revocation_id": receipt.revocation_id,
+        }
+        reason = change.reason
+    elif isinstance(change, ExpireDue) and isinstance(receipt, SweepReceipt):
+        if not receipt.flipped:
+            return []
+        body |= {"action": "links.expired", "outcome": f"expired {receipt.flipped}"}
+        reason = ""
+    else:
+        return []
+    if reason:
+        body["reason_digest"] = pseudonym(f"{origin.request_id}\0{reason}")
+    return [body]
+
+
+def entries_of(
+    origin: Origin,
+    done: Sequence[tuple[Change, Receipt]],
+    policy_version: int,
+    pseudonym: Pseudonym,
+) -> list[Body]:
+    """The audit entries of one request's share of a turn: one for all its links, one for each other change."""
+    links = [r for c, r in done if isinstance(c, ObserveLink) and isinstance(r, LinkReceipt)]
+    bodies = _links(origin, links, policy_version)
+    for change, receipt in done:
+        if not isinstance(change, ObserveLink):
+            bodies += _one(origin, change, receipt, policy_version, pseudonym)
+    return bodies

@@ -1,0 +1,190 @@
+"""One turn's changes, carried out in the world: load, change, settle, receipts. The transaction is the caller's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field
+
+from service.commands import observe, revoke, steward
+from service.commands.announce import Event, events_of
+from service.commands.ports import Turn
+from service.commands.settle import settle
+from service.commands.steps import Settle, Settlement, Step
+from service.commands.world import Wanted, World
+from service.errors import FabricError
+from service.model.changes import (
+    Change,
+    ExpireDue,
+    Merge,
+    ObserveLink,
+    Origin,
+    Receipt,
+    RetractLink,
+    Revoke,
+    Split,
+    Undo,
+)
+from service.model.identifiers import AssertionId
+
+Outcome = Receipt | FabricError
+NewId = Callable[[str], str]
+
+
+@dataclass(slots=True)
+class Carried:
+    """What became of each change, in order, and what the feed is told."""
+
+    outcomes: list[Outcome] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+
+
+def wanted_by(change: Change) -> Wanted:
+    """What a change needs loaded before it can be looked at."""
+    match change:
+        case ObserveLink():
+            return observe.wanted_by_link(change)
+        case RetractLink():
+            return observe.wanted_by_retraction(change)
+        case Merge():
+            return steward.wanted_by_merge(change)
+        case Split():
+            return steward.wanted_by_split(change)
+        case Undo():
+            return steward.wanted_by_undo(change)
+        case Revoke():
+            return revoke.wanted_by_revocation(change)
+        case ExpireDue():
+            return observe.wanted_by_expiry(change)
+
+
+def step_of(world: World, change: Change, origin: Origin, new_id: NewId) -> Step:
+    """The step that carries a change out."""
+    match change:
+        case ObserveLink():
+            return observe.observe_link(world, change)
+        case RetractLink():
+            return observe.retract_link(world, change)
+        case Merge():
+            return steward.merge(world, change, origin.actor, AssertionId(new_id("ast")))
+        case Split():
+            return steward.split(world, change, origin.actor, AssertionId(new_id("ast")))
+        case Undo():
+            return steward.undo(world, change)
+        case Revoke():
+            return revoke.revoke(world, change, origin.actor, new_id("rev"))
+        case ExpireDue():
+            return observe.expire_due(world, change)
+
+
+def _stands_alone(change: Change) -> bool:
+    """A steward's act is settled by itself, so that its before and after are its own."""
+    return isinstance(change, Merge | Split | Undo)
+
+
+def segments(changes: Sequence[tuple[Change, Origin]]) -> list[list[tuple[Change, Origin]]]:
+    """Runs of changes that are settled together, in order."""
+    found: list[list[tuple[Change, Origin]]] = []
+    for item in changes:
+        if not found or _stands_alone(item[0]) or _stands_alone(found[-1][0][0]):
+            found.append([])
+        found[-1].append(item)
+    return found
+
+
+class Carrier:
+    """Carries changes out within one transaction."""
+
+    def __init__(self, turn: Turn, world: World, new_id: NewId) -> None:
+        self._turn = turn
+        self._world = world
+        self._new_id = new_id
+
+    async def load(self, wanted: Wanted) -> None:
+        """Bring in what is wanted and not here yet."""
+        missing = self._world.missing(wanted)
+        if missing or missing.due:
+            self._world.take(missing, await self._turn.load(missing, self._world.now))
+
+    async def carry_out(self, changes: Sequence[tuple[Change, Origin]]) -> Carried:
+        """All changes, segment by segment. A change that is refused has its error as outcome and changed nothing."""
+        wanted = Wanted()
+        for change, _ in changes:
+            wanted.add(wanted_by(change))
+        await self.load(wanted)
+        carried = Carried()
+        for index, segment in enumerate(segments(changes)):
+            if index:
+                self._world.now += 1
+            await self._segment(segment, carried)
+        return carried
+
+    async def _segment(self, segment: Sequence[tuple[Change, Origin]], carried: Carried) -> None:
+        begun: list[Step | Outcome] = []
+        for change, origin in segment:
+            begun.append(await self._begin(step_of(self._world, change, origin, self._new_id)))
+        settled = Settlement(self._world.now, {}, {}, (), frozenset())
+        if self._world.touched:
+            settled = await self._settle()
+        outcomes = [self._end(step, settled) if isinstance(step, Generator) else step for step in begun]
+        carried.outcomes += outcomes
+        self._announce(segment, outcomes, settled, carried)
+
+    async def _begin(self, step: Step) -> Step | Outcome:
+        """Run a step up to the point where it asks to be settled."""
+        try:
+            asks = next(step)
+            while not isinstance(asks, Settle):
+                await self.load(asks)
+                asks = step.send(None)
+            return step
+        except StopIteration as done:
+            receipt: Receipt = done.value
+            return receipt
+        except FabricError as error:
+            return error
+
+    @staticmethod
+    def _end(step: Step, settled: Settlement) -> Outcome:
+        try:
+            step.send(settled)
+        except StopIteration as done:
+            receipt: Receipt = done.value
+            return receipt
+        raise RuntimeError("a step asked for more after it was settled")
+
+    async def _settle(self) -> Settlement:
+        asks = settle(self._world)
+        try:
+            wanted = next(asks)
+            while True:
+                await self.load(wanted)
+                wanted = asks.send(None)
+        except StopIteration as done:
+            settled: Settlement = done.value
+            return settled
+
+    def _announce(
+        self,
+        segment: Sequence[tuple[Change, Origin]],
+        outcomes: Sequence[Outcome],
+        settled: Settlement,
+        carried: Carried,
+    ) -> None:
+        events = events_of(settled)
+        for (change, _), outcome in zip(segment, outcomes, strict=True):
+            if isinstance(change, Revoke) and not isinstance(outcome, FabricError):
+                profile = self._world.state(change.identifier).profile
+                if profile is not None:
+                    events.append({"type": "consent.changed", "profile_id": profile})
+        cause = _cause(segment)
+        for event in events:
+            self._world.seq += 1
+            carried.events.append({"seq": self._world.seq, "at": settled.at, **event, "cause": cause})
+
+
+def _cause(segment: Sequence[tuple[Change, Origin]]) -> dict[str, object]:
+    """Who and why, for the history of the profiles that a segment changed."""
+    actors = sorted({origin.actor for _, origin in segment})
+    actions = sorted({type(change).__name__ for change, _ in segment})
+    reason = getattr(segment[0][0], "reason", "") if len(segment) == 1 else ""
+    return {"actor": ",".join(actors[:5]), "action": ",".join(actions), "reason": reason}

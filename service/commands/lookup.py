@@ -1,0 +1,158 @@
+"""The read path: an identifier's profile, from the cache under a lease, else from the graph."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import orjson
+
+from service.clock import Clock
+from service.commands.coalesce import Coalescer
+from service.commands.ports import Cache, Reader
+from service.control.answer import answer, valid_until
+from service.errors import UnknownIdentifier, UnknownProfile
+from service.model.cached import Fill, Lease, NoValue
+from service.model.identifiers import IdentifierKey, ProfileId
+from service.model.policy import Policy
+from service.model.profile import Profile
+from service.telemetry import Metrics
+
+CacheState = Literal["hit", "miss", "bypass"]
+Question = tuple[IdentifierKey, str]  # an identifier and a purpose, '' for none
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A profile as JSON bytes, and where the answer came from."""
+
+    body: bytes
+    cache: CacheState
+
+
+class Lookup:
+    """Answers look-ups. `apply_due` has the links that have fallen due flipped, and returns when that is true."""
+
+    def __init__(
+        self,
+        cache: Cache,
+        reader: Reader,
+        policy: Callable[[], Policy],
+        apply_due: Callable[[], Awaitable[None]],
+        clock: Clock,
+        metrics: Metrics,
+    ) -> None:
+        self._cache = cache
+        self._reader = reader
+        self._policy = policy
+        self._apply_due = apply_due
+        self._clock = clock
+        self._metrics = metrics
+        self._misses: Coalescer[Question, Found] = Coalescer(self._read_under_lease)
+        self._bypasses: Coalescer[Question, Found] = Coalescer(self._read_past_cache)
+        self._ids: Coalescer[ProfileId, Profile] = Coalescer(self._read_ids)
+
+    async def by_identifier(self, key: IdentifierKey, purpose: str = "", min_confidence: float = 0.0) -> Found:
+        """The profile of an identifier. Raises UnknownIdentifier, StoreUnavailable."""
+        value = await self._cache.get(key, purpose, self._policy().version)
+        if isinstance(value, bytes):
+            self._metrics.lookup_hit.inc()
+            found: Found | None = Found(value, "hit")
+        elif value is NoValue.MISS:
+            self._metrics.lookup_miss.inc()
+            found = await self._misses.ask((key, purpose))
+        else:
+            self._metrics.lookup_bypass.inc()
+            found = await self._bypasses.ask((key, purpose))
+        if found is None:
+            raise UnknownIdentifier()
+        return at_least(found, min_confidence) if min_confidence > 0 else found
+
+    async def many(
+        self, keys: Sequence[IdentifierKey], purpose: str = "", min_confidence: float = 0.0
+    ) -> list[Found | None]:
+        """The profiles of many identifiers, in order; None for unknown ones."""
+
+        async def one(key: IdentifierKey) -> Found | None:
+            try:
+                return await self.by_identifier(key, purpose, min_confidence)
+            except UnknownIdentifier:
+                return None
+
+        return list(await asyncio.gather(*(one(key) for key in keys)))
+
+    async def by_id(self, profile_id: ProfileId, purpose: str = "", min_confidence: float = 0.0) -> Found:
+        """The profile that an id ever handed out leads to today. Raises UnknownProfile, StoreUnavailable."""
+        profile = await self._ids.ask(profile_id)
+        if profile is None:
+            raise UnknownProfile()
+        self._metrics.lookup_bypass.inc()
+        body = answer(
+            profile,
+            profile.members[0].key,
+            self._policy(),
+            self._clock.now_ms(),
+            purpose=purpose or None,
+            min_confidence=min_confidence,
+            redirected_from=profile_id if profile_id != profile.profile_id else None,
+        )
+        return Found(orjson.dumps(body), "bypass")
+
+    async def _read_ids(self, ids: list[ProfileId]) -> dict[ProfileId, Profile]:
+        found = await self._reader.profiles_by_id(ids)
+        if self._due(found.values()):
+            await self._apply_due()
+            found = await self._reader.profiles_by_id(ids)
+        return found
+
+    def _due(self, profiles: Iterable[Profile]) -> bool:
+        now = self._clock.now_ms()
+        return any(profile.due is not None and profile.due <= now for profile in profiles)
+
+    async def _profiles(self, keys: Sequence[IdentifierKey]) -> dict[IdentifierKey, Profile]:
+        """Profiles from the graph; a due time that has come is applied first."""
+        found = await self._reader.profiles(keys)
+        if self._due(found.values()):
+            await self._apply_due()
+            found = await self._reader.profiles(keys)
+        return found
+
+    async def _read_past_cache(self, questions: list[Question]) -> dict[Question, Found]:
+        return {question: Found(body, "bypass") for question, (body, _) in (await self._answers(questions)).items()}
+
+    async def _answers(self, questions: Sequence[Question]) -> dict[Question, tuple[bytes, int | None]]:
+        """Question → answer, and until when it holds (ms)."""
+        profiles = await self._profiles(list(dict.fromkeys(key for key, _ in questions)))
+        policy, now = self._policy(), self._clock.now_ms()
+        found = {}
+        for key, purpose in questions:
+            profile = profiles.get(key)
+            if profile is not None:
+                body = orjson.dumps(answer(profile, key, policy, now, purpose=purpose or None))
+                found[key, purpose] = (body, valid_until(profile, now))
+        return found
+
+    async def _read_under_lease(self, questions: list[Question]) -> dict[Question, Found]:
+        """Take leases, read the graph, store what the leases still allow (design, idea 3)."""
+        version = self._policy().version
+        leases = dict(zip(questions, await self._cache.lease_many(questions, version), strict=True))
+        found = {q: Found(lease, "hit") for q, lease in leases.items() if isinstance(lease, bytes)}
+        answers = await self._answers([question for question in questions if question not in found])
+        fills = []
+        for question, (body, until) in answers.items():
+            found[question] = Found(body, "miss")
+            lease = leases[question]
+            if isinstance(lease, Lease):
+                fills.append(Fill(lease, body, version, until))
+        if fills:
+            await self._cache.fill_many(fills)
+        return found
+
+
+def at_least(found: Found, min_confidence: float) -> Found:
+    """The answer with only the identifiers that are seen with at least this confidence."""
+    body = orjson.loads(found.body)
+    body["identifiers"] = [i for i in body["identifiers"] if i["confidence"] >= min_confidence]
+    return Found(orjson.dumps(body), found.cache)

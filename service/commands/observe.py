@@ -1,0 +1,113 @@
+"""Links: observed, sent again, retracted, fallen due."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from service.commands.steps import SETTLE, Step
+from service.commands.world import Wanted, World
+from service.errors import UnknownLink
+from service.model.changes import ExpireDue, LinkReceipt, ObserveLink, RetractLink, SweepReceipt
+from service.model.evidence import Link
+from service.model.identifiers import IdentifierKey, LinkId, pair_of
+from service.resolution.activity import due_of, updated
+
+SWEEP_LINKS_MAX = 500
+
+
+def wanted_by_link(change: ObserveLink) -> Wanted:
+    """What has to be loaded before the link can be judged."""
+    return Wanted(identifiers={change.a, change.b}, pairs={pair_of(change.a, change.b)})
+
+
+def _link_of(change: ObserveLink, now: int) -> Link:
+    a, b = pair_of(change.a, change.b)
+    at = change.observed_at if change.observed_at is not None else now
+    return Link(
+        change.link_id,
+        a,
+        b,
+        change.method,
+        change.confidence,
+        change.source,
+        change.rule,
+        change.rule_version,
+        at,
+        at,
+        change.expires_at,
+        change.evidence,
+    )
+
+
+def _seen(world: World, key: IdentifierKey, link: Link) -> None:
+    """Note an observation at one of its identifiers: first and last time seen, and the source."""
+    state = world.state(key)
+    first = link.first_observed_at if state.first_seen is None else min(state.first_seen, link.first_observed_at)
+    last = link.observed_at if state.last_seen is None else max(state.last_seen, link.observed_at)
+    sources = state.sources if link.source in state.sources else tuple(sorted((*state.sources, link.source)))
+    if (first, last, sources) != (state.first_seen, state.last_seen, state.sources):
+        world.change(replace(state, first_seen=first, last_seen=last, sources=sources))
+
+
+def receipt_of(world: World, link_id: LinkId, asked: IdentifierKey, *, duplicate: bool = False) -> LinkReceipt:
+    """What the link is after its segment has been settled."""
+    link = world.links[link_id]
+    reason = link.inactive or world.withheld.get(link_id)
+    other = link.b if asked == link.a else link.a
+    profile_id = world.state(asked).profile or world.state(other).profile
+    if duplicate:
+        return LinkReceipt(link_id, "duplicate", reason, profile_id)
+    if link.inactive == "retracted":
+        return LinkReceipt(link_id, "retracted", reason, profile_id)
+    return LinkReceipt(link_id, "withheld" if reason else "linked", reason, profile_id)
+
+
+def observe_link(world: World, change: ObserveLink) -> Step:
+    """Take a link in, or update it where it was sent before. Never raises for what the evidence says."""
+    seen = _link_of(change, world.now)
+    known = world.links.get(change.link_id)
+    link = seen if known is None else updated(known, seen)
+    duplicate = link is known
+    if not duplicate:
+        for key in link.pair:
+            _seen(world, key, seen)
+        world.set_link(replace(link, due=due_of(link, world.policy)))
+    yield SETTLE
+    return receipt_of(world, change.link_id, change.a, duplicate=duplicate)
+
+
+def wanted_by_retraction(change: RetractLink) -> Wanted:
+    """The link itself; its pair and ends come next."""
+    return Wanted(links={change.link_id})
+
+
+def retract_link(world: World, change: RetractLink) -> Step:
+    """Take a link back. Raises UnknownLink. Retracting again changes nothing."""
+    link = world.links.get(change.link_id)
+    if link is None:
+        raise UnknownLink()
+    yield Wanted(identifiers=set(link.pair), pairs={link.pair})
+    link = world.links[change.link_id]
+    if link.retracted_at is None:
+        world.set_link(replace(link, retracted_at=world.now, due=None))
+    yield SETTLE
+    return receipt_of(world, change.link_id, link.a)
+
+
+def wanted_by_expiry(_: ExpireDue) -> Wanted:
+    """The links that have fallen due, a small turn's worth."""
+    return Wanted(due=SWEEP_LINKS_MAX)
+
+
+def expire_due(world: World, _: ExpireDue) -> Step:
+    """Flip links whose time is over; they stay, withheld as expired, until they are observed again."""
+    due = [world.links[link_id] for link_id in world.due]
+    yield Wanted(identifiers={end for link in due for end in link.pair}, pairs={link.pair for link in due})
+    flipped = 0
+    for link_id in world.due:
+        link = world.links[link_id]
+        if link.inactive is None and link.due is not None and link.due <= world.now:
+            world.set_link(link)
+            flipped += 1
+    yield SETTLE
+    return SweepReceipt(flipped, len(world.due) >= SWEEP_LINKS_MAX)

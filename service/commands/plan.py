@@ -1,0 +1,219 @@
+"""What a turn writes: the difference between the world as loaded and as it is now. Pure; the graph only carries it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from service.commands.world import World
+from service.model.changes import Remembered, Revocation
+from service.model.evidence import Assertion, ConsentRecord, Hand, Link, Reason
+from service.model.identifiers import IdentifierKey, Pair, ProfileId
+from service.model.profile import Member, Profile
+from service.model.state import IdentifierState
+from service.resolution.profile_ids import seniority
+
+
+@dataclass(frozen=True, slots=True)
+class StoredLink:
+    """A link with the outcome that is kept beside it."""
+
+    link: Link
+    withheld: Reason | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredId:
+    """A profile id with the hands in force on it."""
+
+    profile_id: ProfileId
+    born: IdentifierKey
+    holder: IdentifierKey
+    hands: tuple[Hand, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stay:
+    """An identifier's time in a profile. `until` None: it is there now."""
+
+    key: IdentifierKey
+    profile_id: ProfileId
+    since: int
+    until: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An audit entry before it is chained; `body` holds no personal value."""
+
+    body: dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAnswer:
+    """An answer kept for its Idempotency-Key."""
+
+    remembered: Remembered
+    status: int
+    body: bytes
+
+
+@dataclass(slots=True)
+class Plan:
+    """The writes of one turn. Lists may be empty; with all of them empty there is nothing to commit."""
+
+    identifiers_new: list[IdentifierState] = field(default_factory=list)
+    identifiers: list[IdentifierState] = field(default_factory=list)
+    bars: dict[IdentifierKey, Reason | None] = field(default_factory=dict)
+    bars_changed: dict[IdentifierKey, Reason | None] = field(default_factory=dict)
+    links_new: list[StoredLink] = field(default_factory=list)
+    links: list[StoredLink] = field(default_factory=list)
+    left: list[tuple[IdentifierKey, int]] = field(default_factory=list)
+    passed: list[Stay] = field(default_factory=list)
+    joined: list[Stay] = field(default_factory=list)
+    profiles: list[Profile] = field(default_factory=list)
+    retired: list[ProfileId] = field(default_factory=list)
+    born: dict[ProfileId, IdentifierKey] = field(default_factory=dict)
+    ids: list[StoredId] = field(default_factory=list)
+    assertions_new: list[Assertion] = field(default_factory=list)
+    assertions: list[Assertion] = field(default_factory=list)
+    consents: list[tuple[IdentifierKey, ConsentRecord]] = field(default_factory=list)
+    revocations: list[Revocation] = field(default_factory=list)
+    events: list[dict[str, object]] = field(default_factory=list)
+    entries: list[Entry] = field(default_factory=list)
+    answers: list[StoredAnswer] = field(default_factory=list)
+    drops: list[IdentifierKey] = field(default_factory=list)
+
+    @property
+    def changes_graph(self) -> bool:
+        """Whether anything beside stored answers is written."""
+        return bool(
+            self.identifiers_new
+            or self.identifiers
+            or self.links_new
+            or self.links
+            or self.profiles
+            or self.retired
+            or self.assertions_new
+            or self.assertions
+            or self.consents
+            or self.revocations
+            or self.entries
+            or self.ids
+        )
+
+
+def _profile(world: World, profile_id: ProfileId) -> Profile:
+    """The profile as it is stored: members in seniority order, accepted edges with the best confidence."""
+    members = world.members[profile_id]
+    states = sorted(
+        (world.state(key) for key in members), key=lambda s: seniority(s.key, s.first_seen or 0, world.policy)
+    )
+    index = {state.key: i for i, state in enumerate(states)}
+    best: dict[Pair, float] = {}
+    dues: list[int] = []
+    households: set[IdentifierKey] = set()
+    for key in members:
+        for link_id in world.links_at.get(key, ()):
+            link = world.links[link_id]
+            if link.inactive is not None:
+                continue
+            if link.due is not None:
+                dues.append(link.due)
+            other = link.b if link.a == key else link.a
+            if other in index:
+                if link.a == key and world.withheld.get(link_id) is None:
+                    best[link.pair] = max(best.get(link.pair, 0.0), link.confidence)
+            elif world.is_household(other):
+                households.add(other)
+        for bond in world.steward_bonds_of(key):
+            if bond.a == key and bond.b in index:
+                best[bond.pair] = 1.0
+    return Profile(
+        profile_id,
+        tuple(Member(s.key, s.first_seen or 0, s.last_seen or 0, s.sources, s.consents) for s in states),
+        tuple((index[a], index[b], confidence) for (a, b), confidence in sorted(best.items())),
+        tuple(sorted(households)),
+        world.now,
+        world.seq,
+        min(dues, default=None),
+    )
+
+
+def _stays(world: World, plan: Plan) -> None:
+    """Turn moves, in their order, into time spent: what was left, passed through, and joined."""
+    moves: dict[IdentifierKey, list[tuple[ProfileId | None, ProfileId | None, int]]] = {}
+    for key, source, target, at in world.moves:
+        moves.setdefault(key, []).append((source, target, at))
+    for key, steps in moves.items():
+        stored = world.stored_states.get(key)
+        if stored is not None and stored.profile is not None:
+            plan.left.append((key, steps[0][2]))
+        for (_, target, since), (_, _, until) in zip(steps, steps[1:], strict=False):
+            if target is not None:
+                plan.passed.append(Stay(key, target, since, until))
+        _, target, since = steps[-1]
+        if target is not None:
+            plan.joined.append(Stay(key, target, since))
+
+
+def _changed_states(world: World, plan: Plan) -> None:
+    for key, state in world.states.items():
+        stored = world.stored_states.get(key)
+        if stored is state:
+            continue
+        bar = world.bar(key)
+        plan.bars[key] = bar
+        if stored is None:
+            plan.identifiers_new.append(state)
+            continue
+        plan.identifiers.append(state)
+        if bar is not None and not world.follows(key):
+            continue  # it bridged nothing before either: its links say so already
+        if bar is not None:
+            plan.bars_changed[key] = bar
+
+
+def _changed_links(world: World, plan: Plan) -> None:
+    for link_id, link in world.links.items():
+        reason = world.withheld.get(link_id)
+        stored = world.stored_links.get(link_id)
+        if stored is None:
+            plan.links_new.append(StoredLink(link, reason))
+        elif stored[0] is not link or stored[1] != reason:
+            plan.links.append(StoredLink(link, reason))
+
+
+def _changed_assertions(world: World, plan: Plan) -> None:
+    for assertion_id, assertion in world.assertions.items():
+        stored = world.stored_assertions.get(assertion_id)
+        if stored is None:
+            plan.assertions_new.append(assertion)
+        elif stored is not assertion:
+            plan.assertions.append(assertion)
+    for profile_id in sorted(world.changed_ids):
+        holder = world.holder(profile_id)
+        if holder is not None:
+            born = world.born.get(profile_id, holder)
+            plan.ids.append(StoredId(profile_id, born, holder, world.hands[profile_id]))
+
+
+def plan_of(world: World) -> Plan:
+    """The writes that carry the world into the graph, and the cached answers that they end."""
+    plan = Plan()
+    _changed_states(world, plan)
+    _changed_links(world, plan)
+    _changed_assertions(world, plan)
+    _stays(world, plan)
+    for profile_id in sorted(world.rewritten):
+        if world.members.get(profile_id):
+            plan.profiles.append(_profile(world, profile_id))
+            plan.born[profile_id] = world.born[profile_id]
+        else:
+            plan.retired.append(profile_id)
+    plan.consents = list(world.recorded)
+    plan.revocations = list(world.revocations)
+    drops = set(world.seen_before)
+    for profile in plan.profiles:
+        drops.update(member.key for member in profile.members)
+    plan.drops = sorted(drops)
+    return plan

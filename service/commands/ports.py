@@ -1,0 +1,104 @@
+"""What commands need of the stores. The docstrings are the contract; `graph` and `cache` keep it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from service.commands.plan import Plan, StoredAnswer
+from service.commands.world import Loaded, Wanted
+from service.model.cached import Fill, Lease, NoValue
+from service.model.changes import Revocation
+from service.model.evidence import Link, Reason
+from service.model.identifiers import IdentifierKey, LinkId, ProfileId
+from service.model.profile import Profile
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The one node whose lock orders all writes, as read under that lock.
+
+    `now`: ms, the database's clock, never less than the last time used. `pending`: sequence → cache keys whose drops
+    are not known to be through, of any instance.
+    """
+
+    seq: int
+    now: int
+    policy_version: int
+    pending: dict[int, list[IdentifierKey]]
+
+
+class OutcomeUnknown(Exception):
+    """A commit was sent and no answer came: it may have happened. `Ledger.happened` settles it."""
+
+
+class Turn(Protocol):
+    """One write transaction, holding the head's lock from `take_head` to its end."""
+
+    async def take_head(self) -> Head:
+        """Lock the head and read it. Raises StoreUnavailable when the lock is not to be had in time."""
+
+    async def load(self, wanted: Wanted, now: int) -> Loaded:
+        """What `wanted` names, as it stands under the lock."""
+
+    async def answers(self, keys: Sequence[str]) -> dict[str, StoredAnswer]:
+        """Answers stored under these idempotency keys."""
+
+    async def write(self, plan: Plan, *, seq: int, at: int, dropped: Sequence[int]) -> None:
+        """Write everything of the plan, its outbox entry and the head. `dropped`: outbox entries that are through."""
+
+    async def commit(self) -> None:
+        """Make it true. Raises OutcomeUnknown where no answer came."""
+
+
+class Ledger(Protocol):
+    """The graph as the write path sees it."""
+
+    def turn(self, op: str) -> AbstractAsyncContextManager[Turn]:
+        """Begin a transaction named by a random operation id; leaving without commit rolls back."""
+
+    async def happened(self, op: str) -> bool:
+        """Whether the turn of this operation id was committed, settled while holding the head."""
+
+    async def pending(self) -> dict[int, list[IdentifierKey]]:
+        """Outbox entries whose drops are not known to be through. Reads only."""
+
+
+class Reader(Protocol):
+    """The graph as look-ups see it: one consistent state per answer, from the leader."""
+
+    async def profiles(self, keys: Sequence[IdentifierKey]) -> dict[IdentifierKey, Profile]:
+        """The profile of each identifier that is in one."""
+
+    async def profiles_by_id(self, ids: Sequence[ProfileId]) -> dict[ProfileId, Profile]:
+        """The profile of today for each id ever handed out."""
+
+    async def link(self, link_id: LinkId) -> tuple[Link, Reason | None] | None:
+        """A link, and why it is withheld."""
+
+    async def revocation(self, revocation_id: str) -> Revocation | None:
+        """A revocation."""
+
+
+class Cache(Protocol):
+    """The cache as look-ups see it. Never raises: a cache that is down answers NoValue.DOWN, None and nothing."""
+
+    def get(self, identifier: str, purpose: str, policy_version: int | None) -> Awaitable[bytes | NoValue]:
+        """One value, or why there is none. Calls of one event-loop tick share a round trip."""
+
+    async def lease_many(
+        self, wanted: Sequence[tuple[str, str]], policy_version: int
+    ) -> Sequence[Lease | bytes | None]:
+        """A lease for each, or the value that is there by now, or None: then read the graph and store nothing."""
+
+    async def fill_many(self, fills: Sequence[Fill]) -> list[bool]:
+        """Store each value whose lease still stands."""
+
+
+class Dropper(Protocol):
+    """The cache as the write path sees it."""
+
+    async def drop(self, keys: Sequence[str]) -> None:
+        """End cached answers; returns once no reader can be served the old ones. Raises CacheUnavailable in doubt."""

@@ -1,0 +1,132 @@
+"""The queue before the one write path: revocations first, then what people wait for, then background work."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+from service.commands.carry_out import Outcome
+from service.errors import Busy
+from service.model.changes import Change, ExpireDue, Origin, Revoke
+
+
+class Priority(IntEnum):
+    """Which waiting request goes first."""
+
+    REVOCATION = 0
+    ORDINARY = 1
+    BACKGROUND = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What a request is answered with. `replayed`: it is the stored answer of the same request."""
+
+    status: int
+    body: bytes
+    outcomes: tuple[Outcome, ...] = ()
+    replayed: bool = False
+
+
+Render = Callable[[Sequence[Outcome]], tuple[int, bytes]]
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """One request on its way through the write path; a large one spans several turns."""
+
+    changes: Sequence[Change]
+    origin: Origin
+    render: Render
+    future: asyncio.Future[Answered]
+    since_s: float
+    outcomes: list[Outcome] = field(default_factory=list)
+    taken: int = 0
+
+    @property
+    def waiting(self) -> int:
+        """Changes that no turn has taken yet."""
+        return len(self.changes) - self.taken
+
+    @property
+    def is_preview(self) -> bool:
+        """A preview is carried out in a transaction of its own that is rolled back."""
+        return any(getattr(change, "preview", False) for change in self.changes)
+
+    @property
+    def priority(self) -> Priority:
+        """Where it waits."""
+        first = self.changes[0] if self.changes else None
+        if isinstance(first, Revoke):
+            return Priority.REVOCATION
+        return Priority.BACKGROUND if isinstance(first, ExpireDue) else Priority.ORDINARY
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """A job's share of one turn."""
+
+    job: Job
+    changes: tuple[Change, ...]
+    ends_job: bool
+
+
+class JobQueue:
+    """Waiting jobs, bounded by the number of their changes."""
+
+    def __init__(self, changes_max: int) -> None:
+        self._changes_max = changes_max
+        self._waiting: tuple[deque[Job], ...] = tuple(deque() for _ in Priority)
+        self.changes = 0
+
+    def __len__(self) -> int:
+        return sum(len(queue) for queue in self._waiting)
+
+    def oldest_s(self) -> float | None:
+        """When the longest waiting job came, on the monotonic clock."""
+        return min((queue[0].since_s for queue in self._waiting if queue), default=None)
+
+    def put(self, job: Job) -> None:
+        """Let a job wait. Raises Busy when the queue is full."""
+        if self.changes + job.waiting > self._changes_max and self.changes:
+            raise Busy()
+        self._waiting[job.priority].append(job)
+        self.changes += job.waiting
+
+    def abandon(self, job: Job) -> None:
+        """Forget what still waits of a job that has its answer."""
+        self.changes -= job.waiting
+        job.taken = len(job.changes)
+
+    def take(self, budget: int) -> list[Slice]:
+        """Up to `budget` changes for the next turn, from the most urgent jobs; a preview alone."""
+        slices: list[Slice] = []
+        for queue in self._waiting:
+            while queue and budget > 0:
+                job = queue[0]
+                if job.is_preview and slices:
+                    return slices
+                share = tuple(job.changes[job.taken : job.taken + budget])
+                job.taken += len(share)
+                self.changes -= len(share)
+                ends = not job.waiting
+                if share or not job.changes:
+                    slices.append(Slice(job, share, ends))
+                budget -= max(1, len(share))
+                if not ends:
+                    return slices  # the rest of it stays at the front for the next turn
+                queue.popleft()
+                if job.is_preview:
+                    return slices
+        return slices
+
+    def drain(self) -> list[Job]:
+        """Take out everything that waits."""
+        jobs = [job for queue in self._waiting for job in queue]
+        for queue in self._waiting:
+            queue.clear()
+        self.changes = 0
+        return jobs

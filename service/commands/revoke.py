@@ -1,0 +1,75 @@
+"""Revocation: a person withdraws purposes, or being linked. It is evidence like any other."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import replace
+
+from service.commands.steps import SETTLE, Step
+from service.commands.world import Wanted, World
+from service.control.effective_consent import linking_permitted, with_record
+from service.model.changes import Revocation, RevocationReceipt, Revoke
+from service.model.evidence import ConsentRecord
+from service.model.identifiers import IdentifierKey
+from service.model.policy import Policy
+
+
+def wanted_by_revocation(change: Revoke) -> Wanted:
+    """The identifier."""
+    return Wanted(identifiers={change.identifier})
+
+
+def _purposes(change: Revoke, policy: Policy) -> tuple[str, ...]:
+    if change.scope == "linking":
+        return (policy.linking_purpose,)
+    if "*" in change.purposes:
+        return tuple(dict.fromkeys((*policy.purposes, policy.linking_purpose)))
+    return change.purposes
+
+
+def record_consents(world: World, key: IdentifierKey, records: list[ConsentRecord]) -> Generator[Wanted, None, None]:
+    """Put consent records into the evidence; where they change whether `key` may be linked, its links follow."""
+    state = world.state(key)
+    consents = state.consents
+    for record in records:
+        consents = with_record(consents, record)
+        world.recorded.append((key, record))
+    linking = linking_permitted(consents, world.policy)
+    world.change(replace(state, consents=consents, linking=linking))
+    if linking != state.linking:
+        yield Wanted(links_of={key})
+        for link_id in sorted(world.links_at.get(key, ())):
+            world.set_link(world.links[link_id])
+    world.touched.add(key)
+
+
+def revoke(world: World, change: Revoke, actor: str, new_id: str) -> Step:
+    """Withdraw consent. In force for identifiers not seen yet as well, from their first appearance."""
+    at = change.at if change.at is not None else world.now
+    purposes = _purposes(change, world.policy)
+    withdrawn = [
+        ConsentRecord(purpose, change.regulation or "", "withdrawn", at, change.source or None, received_at=world.now)
+        for purpose in purposes
+    ]
+    before = world.state(change.identifier).profile
+    yield from record_consents(world, change.identifier, withdrawn)
+    settled = yield SETTLE
+    assert settled is not None
+    now = world.state(change.identifier).profile
+    profiles = tuple(sorted({pid for pid in (before, now) if pid is not None}))
+    world.revocations.append(
+        Revocation(
+            new_id,
+            change.identifier,
+            change.scope,
+            purposes,
+            change.regulation,
+            change.source,
+            at,
+            world.now,
+            change.reason,
+            actor,
+            profiles,
+        )
+    )
+    return RevocationReceipt(new_id, profiles)

@@ -1,0 +1,143 @@
+"""From touched identifiers to profiles: region, ring, resolve, ids, moves (design, "The region: exact and small").
+
+The region is the profiles whose evidence changed, the ring those one live link away. Both are resolved together; where
+a profile of the ring does not come out as it went in it joins the region, and again. So the partition reached is the
+global one, at the cost of a few neighbouring profiles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator
+
+from service.commands.steps import Move, Settlement
+from service.commands.world import Wanted, World
+from service.model.evidence import Bond, Reason, Tier
+from service.model.identifiers import IdentifierKey, ProfileId
+from service.resolution.profile_ids import senior_of
+from service.resolution.ranking import bar_of
+from service.resolution.resolve import Resolution, resolve
+
+Unit = str  # a profile id, or the key of an identifier that is in no profile yet
+
+
+def _takes_part(world: World, key: IdentifierKey) -> bool:
+    return world.state(key).first_seen is not None and not world.is_household(key)
+
+
+def _unit_of(world: World, key: IdentifierKey) -> Unit:
+    return world.state(key).profile or key
+
+
+def _members(world: World, unit: Unit) -> frozenset[IdentifierKey]:
+    return world.members[ProfileId(unit)] if unit.startswith("prf_") else frozenset((IdentifierKey(unit),))
+
+
+def _ids(units: Iterable[Unit]) -> set[ProfileId]:
+    return {ProfileId(unit) for unit in units if unit.startswith("prf_")}
+
+
+def _keys(world: World, units: Iterable[Unit]) -> set[IdentifierKey]:
+    return {key for unit in units for key in _members(world, unit)}
+
+
+def _live(world: World, keys: Iterable[IdentifierKey]) -> Iterator[Bond]:
+    """The bonds at `keys` that may bridge: rule 1 is applied, so those of identifiers that bridge nothing are out."""
+    for key in keys:
+        bar = world.bar(key)
+        if bar == "link_not_permitted":
+            continue
+        for bond in world.bonds_of(key):
+            other = bond.b if bond.a == key else bond.a
+            if not _takes_part(world, other):
+                continue
+            beyond = world.bar(other)
+            if beyond == "link_not_permitted" or (bond.tier is not Tier.STEWARD and (bar or beyond)):
+                continue
+            yield bond
+
+
+def _former_bar(world: World, key: IdentifierKey) -> Reason | None:
+    """Why the identifier bridged nothing as it was loaded, or None."""
+    stored = world.stored_states.get(key)
+    return None if stored is None else bar_of(stored.standing, world.policy)
+
+
+def _complete(world: World, region: set[Unit]) -> Generator[Wanted, None, None]:
+    """Load what following the region's links needs: its members, links of those that bridge again, assertions.
+
+    The links of one that bridges nothing for another reason than before are wanted too, since they say the reason.
+    """
+    yield Wanted(profiles=_ids(region))
+    keys = _keys(world, region)
+    yield Wanted(links_of={key for key in keys if not world.follows(key) and world.bar(key) != _former_bar(world, key)})
+    named = {assertion for key in keys for assertion in world.state(key).named}
+    if named:
+        yield Wanted(assertions=named)
+        yield Wanted(identifiers={key for a in named for key in world.assertions[a].seniors})
+
+
+def _ring(world: World, region: set[Unit]) -> set[Unit]:
+    ends = {end for bond in _live(world, _keys(world, region)) for end in (bond.a, bond.b)}
+    return {_unit_of(world, end) for end in ends} - region
+
+
+def partition(world: World) -> Generator[Wanted, None, tuple[Resolution, set[Unit]]]:
+    """Resolve what has been touched: the resolution over region and ring, and the region's units."""
+    region = {_unit_of(world, key) for key in world.touched if _takes_part(world, key)}
+    while True:
+        yield from _complete(world, region)
+        ring = _ring(world, region)
+        yield from _complete(world, ring)
+        keys = _keys(world, region | ring)
+        bonds = (bond for key in keys for bond in world.bonds_of(key) if key == bond.a)
+        resolution = resolve({key: world.state(key).standing for key in keys}, bonds, world.policy)
+        clusters = set(resolution.clusters)
+        disturbed = {unit for unit in ring if _members(world, unit) not in clusters}
+        if not disturbed:
+            return resolution, region
+        region |= disturbed
+
+
+def conclude(world: World, resolution: Resolution, region: set[Unit]) -> Settlement:
+    """Give every cluster of the region its id, and put the outcome into the world."""
+    keys = _keys(world, region)
+    before = {pid: world.members[pid] for pid in _ids(region)}
+    first_seen = {key: world.state(key).first_seen or 0 for key in keys}
+    after: dict[ProfileId, frozenset[IdentifierKey]] = {}
+    seniors: dict[ProfileId, IdentifierKey] = {}
+    moves = []
+    for cluster in resolution.clusters:
+        if cluster.isdisjoint(keys):
+            continue
+        senior = senior_of(cluster, first_seen, world.policy)
+        profile_id = world.holds(senior)
+        after[profile_id], seniors[profile_id] = cluster, senior
+        for key in sorted(cluster):
+            state = world.state(key)
+            if state.profile != profile_id:
+                moves.append(Move(key, state.profile, profile_id))
+    world.settled(before, after, seniors, moves)
+    for key in keys:
+        _withhold(world, resolution, key)
+    touched = frozenset(world.touched)
+    world.touched.clear()
+    return Settlement(world.now, before, after, tuple(moves), touched)
+
+
+def _withhold(world: World, resolution: Resolution, key: IdentifierKey) -> None:
+    """Note at the links of one identifier which of them do not bridge, and why."""
+    for link_id in world.links_at.get(key, ()):
+        link = world.links[link_id]
+        refusal = resolution.withheld.get(link.pair) if link.inactive is None else None
+        reason = refusal.reason if refusal else None
+        if reason is None and link.inactive is None:
+            ends = (world.bar(link.a), world.bar(link.b))
+            if not (world.is_household(link.a) or world.is_household(link.b)):
+                reason = ends[0] or ends[1]
+        world.withheld[link_id] = reason
+
+
+def settle(world: World) -> Generator[Wanted, None, Settlement]:
+    """Resolve what has been touched and put the outcome into the world."""
+    resolution, region = yield from partition(world)
+    return conclude(world, resolution, region)

@@ -1,0 +1,291 @@
+"""The part of the graph that one turn looks at and changes, held in memory until it is written.
+
+A turn loads what its changes can reach, changes evidence here, lets `resolve` say what follows, and writes the
+difference. Nothing here does I/O; what is missing is asked for through `Wanted` and handed in through `take`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from service.control.effective_consent import linking_permitted
+from service.model.changes import Revocation
+from service.model.evidence import Assertion, Bond, ConsentRecord, Hand, Link, Reason, Tier
+from service.model.identifiers import AssertionId, IdentifierKey, LinkId, Pair, ProfileId, pair_of
+from service.model.policy import Policy
+from service.model.state import IdentifierState
+from service.resolution.activity import inactive_of
+from service.resolution.profile_ids import Births
+from service.resolution.ranking import bar_of
+
+
+@dataclass(slots=True)
+class Wanted:
+    """What the next load has to bring.
+
+    `pairs`: all links between them. `links_of`: all live links of these identifiers, with the other ends. `profiles`:
+    present members with their live links and the other ends. `ids`: who holds a profile id, and its hands. `due`: so
+    many of the links that have fallen due.
+    """
+
+    identifiers: set[IdentifierKey] = field(default_factory=set)
+    pairs: set[Pair] = field(default_factory=set)
+    links: set[LinkId] = field(default_factory=set)
+    links_of: set[IdentifierKey] = field(default_factory=set)
+    profiles: set[ProfileId] = field(default_factory=set)
+    ids: set[ProfileId] = field(default_factory=set)
+    assertions: set[AssertionId] = field(default_factory=set)
+    due: int = 0
+
+    def __bool__(self) -> bool:
+        return any((self.identifiers, self.pairs, self.links, self.links_of, self.profiles, self.ids, self.assertions))
+
+    def add(self, other: Wanted) -> None:
+        """Want what `other` wants as well."""
+        self.identifiers |= other.identifiers
+        self.pairs |= other.pairs
+        self.links |= other.links
+        self.links_of |= other.links_of
+        self.profiles |= other.profiles
+        self.ids |= other.ids
+        self.assertions |= other.assertions
+        self.due = max(self.due, other.due)
+
+
+@dataclass(slots=True)
+class Loaded:
+    """What a load brought. `profiles`: id → present members. `unfollowed`: members whose links were left out because
+    they bridge nothing. `born`: id → the identifier that it was born from. `hands`: those in force, by id.
+    """
+
+    identifiers: list[IdentifierState] = field(default_factory=list)
+    links: list[Link] = field(default_factory=list)
+    withheld: dict[LinkId, Reason] = field(default_factory=dict)
+    profiles: dict[ProfileId, list[IdentifierKey]] = field(default_factory=dict)
+    unfollowed: set[IdentifierKey] = field(default_factory=set)
+    born: dict[ProfileId, IdentifierKey] = field(default_factory=dict)
+    hands: dict[ProfileId, tuple[Hand, ...]] = field(default_factory=dict)
+    assertions: list[Assertion] = field(default_factory=list)
+    due: list[LinkId] = field(default_factory=list)
+
+
+class World:
+    """Evidence and profiles as loaded, and as changed so far.
+
+    `now`: the time of the turn in ms, taken with the head; it goes forward by one with each segment, so that every
+    change of a profile has a time of its own.
+    """
+
+    def __init__(self, policy: Policy, births: Births, now: int, seq: int) -> None:
+        self.policy = policy
+        self.births = births
+        self.now = now
+        self.seq = seq
+        self.states: dict[IdentifierKey, IdentifierState] = {}
+        self.links: dict[LinkId, Link] = {}
+        self.withheld: dict[LinkId, Reason | None] = {}
+        self.links_at: dict[IdentifierKey, set[LinkId]] = {}
+        self.members: dict[ProfileId, frozenset[IdentifierKey]] = {}
+        self.born: dict[ProfileId, IdentifierKey] = {}
+        self.hands: dict[ProfileId, tuple[Hand, ...]] = {}
+        self.assertions: dict[AssertionId, Assertion] = {}
+        self.touched: set[IdentifierKey] = set()
+        self.moves: list[tuple[IdentifierKey, ProfileId | None, ProfileId | None, int]] = []
+        self.rewritten: set[ProfileId] = set()
+        self.changed_ids: set[ProfileId] = set()
+        self.seen_before: set[IdentifierKey] = set()
+        self.recorded: list[tuple[IdentifierKey, ConsentRecord]] = []
+        self.revocations: list[Revocation] = []
+        self.stored_states: dict[IdentifierKey, IdentifierState] = {}
+        self.stored_links: dict[LinkId, tuple[Link, Reason | None]] = {}
+        self.stored_hands: dict[ProfileId, tuple[Hand, ...]] = {}
+        self.stored_assertions: dict[AssertionId, Assertion] = {}
+        self._pairs_known: set[Pair] = set()
+        self._links_of_known: set[IdentifierKey] = set()
+        self._ids_known: set[ProfileId] = set()
+        self.due: list[LinkId] = []
+        self._bars: dict[IdentifierKey, tuple[IdentifierState, Reason | None]] = {}
+
+    # ---- loading
+
+    def take(self, wanted: Wanted, loaded: Loaded) -> None:
+        """Hand in what a load brought; what is known already, perhaps changed, stays as it is."""
+        for state in loaded.identifiers:
+            if state.key not in self.states:
+                self.states[state.key] = self.stored_states[state.key] = state
+        for link in loaded.links:
+            if link.link_id not in self.links:
+                self._put(link)
+                reason = loaded.withheld.get(link.link_id)
+                self.withheld[link.link_id] = reason
+                self.stored_links[link.link_id] = (link, reason)
+        for profile_id in wanted.profiles:
+            if profile_id not in self.members:
+                self.members[profile_id] = frozenset(loaded.profiles.get(profile_id, ()))
+                self._links_of_known.update(self.members[profile_id] - loaded.unfollowed)
+        for profile_id in wanted.ids:
+            if profile_id not in self._ids_known:
+                self._ids_known.add(profile_id)
+                if profile_id in loaded.born:
+                    self.born[profile_id] = loaded.born[profile_id]
+                self.hands[profile_id] = self.stored_hands[profile_id] = loaded.hands.get(profile_id, ())
+        for assertion in loaded.assertions:
+            if assertion.assertion_id not in self.assertions:
+                self.assertions[assertion.assertion_id] = assertion
+                self.stored_assertions[assertion.assertion_id] = assertion
+        self._pairs_known |= wanted.pairs
+        self._links_of_known |= wanted.links_of
+        self.due += loaded.due
+
+    def missing(self, wanted: Wanted) -> Wanted:
+        """The part of `wanted` that is not here yet."""
+        return Wanted(
+            {key for key in wanted.identifiers if key not in self.states},
+            {pair for pair in wanted.pairs if pair not in self._pairs_known},
+            {link_id for link_id in wanted.links if link_id not in self.links},
+            {key for key in wanted.links_of if key not in self._links_of_known},
+            {profile_id for profile_id in wanted.profiles if profile_id not in self.members},
+            {profile_id for profile_id in wanted.ids if profile_id not in self._ids_known},
+            {assertion for assertion in wanted.assertions if assertion not in self.assertions},
+            wanted.due,
+        )
+
+    def follows(self, key: IdentifierKey) -> bool:
+        """Whether all live links of the identifier are here: loaded with it, or it is new and has no others."""
+        return key in self._links_of_known or key not in self.stored_states
+
+    # ---- evidence
+
+    def _put(self, link: Link) -> None:
+        self.links[link.link_id] = link
+        self.links_at.setdefault(link.a, set()).add(link.link_id)
+        self.links_at.setdefault(link.b, set()).add(link.link_id)
+
+    def state(self, key: IdentifierKey) -> IdentifierState:
+        """The identifier as it stands, or a new one of which nothing is known."""
+        return self.states.get(key) or IdentifierState(key, linking=linking_permitted((), self.policy))
+
+    def change(self, state: IdentifierState) -> None:
+        """Replace what is known of an identifier."""
+        self.states[state.key] = state
+
+    def links_between(self, pair: Pair) -> list[Link]:
+        """All links of a pair that are loaded, active or not."""
+        a, b = self.links_at.get(pair[0], ()), self.links_at.get(pair[1], ())
+        return [self.links[link_id] for link_id in a if link_id in b]
+
+    def is_household(self, key: IdentifierKey) -> bool:
+        """Whether the identifier groups profiles instead of being in one."""
+        return self.policy.namespace_of_key(key).is_household
+
+    def set_link(self, link: Link) -> Link:
+        """Store a link with its activity worked out anew, keep its ends' counts of neighbours, and touch both."""
+        linking = self.state(link.a).linking and self.state(link.b).linking
+        link = replace(link, inactive=inactive_of(link, self.policy, linking=linking, now=self.now))
+        was = self._counts(link.pair)
+        self._put(link)
+        self.withheld.setdefault(link.link_id, None)
+        self._recount(link.pair, was)
+        self.touched.update(link.pair)
+        return link
+
+    def _counts(self, pair: Pair) -> bool:
+        if self.is_household(pair[0]) or self.is_household(pair[1]):
+            return False
+        return any(link.inactive is None for link in self.links_between(pair))
+
+    def _recount(self, pair: Pair, was: bool) -> None:
+        step = self._counts(pair) - was
+        if not step:
+            return
+        for key, other in (pair, pair[::-1]):
+            state = self.state(key)
+            counts = dict(state.neighbours)
+            namespace = other[: other.index(":")]
+            counts[namespace] = counts.get(namespace, 0) + step
+            if not counts[namespace]:
+                del counts[namespace]
+            self.change(replace(state, neighbours=counts))
+
+    def set_assertion(self, assertion: Assertion) -> None:
+        """Store an assertion and mark the identifiers that it speaks of; an undone one is taken off them."""
+        known = self.assertions.get(assertion.assertion_id)
+        self.assertions[assertion.assertion_id] = assertion
+        aid = assertion.assertion_id
+        if known is not None and known.undone == assertion.undone:
+            return
+        for key in assertion.named:
+            state = self.state(key)
+            named = tuple(a for a in state.named if a != aid) + (() if assertion.undone else (aid,))
+            self.change(replace(state, named=named))
+        for side, keys in enumerate(assertion.sides):
+            for key in keys:
+                state = self.state(key)
+                sides = tuple(s for s in state.sides if s[0] != aid) + (() if assertion.undone else ((aid, side),))
+                self.change(replace(state, sides=sides))
+        self.touched.update(assertion.named, *assertion.sides)
+
+    # ---- what resolve() is given
+
+    def bar(self, key: IdentifierKey) -> Reason | None:
+        """Why the identifier bridges nothing, or None."""
+        state = self.state(key)
+        known = self._bars.get(key)
+        if known is None or known[0] is not state:
+            known = self._bars[key] = (state, bar_of(state.standing, self.policy))
+        return known[1]
+
+    def bonds_of(self, key: IdentifierKey) -> Iterable[Bond]:
+        """The active links and steward's links at an identifier; those of a barred one are not followed."""
+        for link_id in self.links_at.get(key, ()):
+            link = self.links[link_id]
+            if link.inactive is None:
+                yield Bond(link.a, link.b, link.tier, link.confidence, link.observed_at, link.first_observed_at)
+        yield from self.steward_bonds_of(key)
+
+    def steward_bonds_of(self, key: IdentifierKey) -> Iterable[Bond]:
+        """What merges in force say of an identifier: it is one person with the other seniors named."""
+        for assertion_id in self.state(key).named:
+            assertion = self.assertions[assertion_id]
+            if key not in assertion.seniors:
+                continue
+            for other in assertion.seniors:
+                if other != key:
+                    a, b = pair_of(key, other)
+                    yield Bond(a, b, Tier.STEWARD, 1.0, assertion.at, assertion.at)
+
+    def holds(self, key: IdentifierKey) -> ProfileId:
+        """The profile id that the identifier holds at present."""
+        return self.state(key).holds or self.births(key, 0)
+
+    def effective_hand(self, profile_id: ProfileId) -> Hand | None:
+        """Of the hands in force on an id, the latest; the id must be loaded."""
+        return max(self.hands[profile_id], key=lambda hand: hand.at, default=None)
+
+    def holder(self, profile_id: ProfileId) -> IdentifierKey | None:
+        """The identifier that holds an id ever handed out; None for an id that never was. It must be loaded."""
+        hand = self.effective_hand(profile_id)
+        return hand.to if hand is not None else self.born.get(profile_id)
+
+    # ---- outcome
+
+    def settled(
+        self,
+        before: Mapping[ProfileId, frozenset[IdentifierKey]],
+        after: Mapping[ProfileId, frozenset[IdentifierKey]],
+        seniors: Mapping[ProfileId, IdentifierKey],
+        moves: Iterable[tuple[IdentifierKey, ProfileId | None, ProfileId | None]],
+    ) -> None:
+        """Put the profiles of a settled region in the place of the former ones."""
+        for profile_id, senior in seniors.items():
+            self.born.setdefault(profile_id, senior)
+        for profile_id in before:
+            self.seen_before.update(self.members[profile_id])
+            self.members[profile_id] = frozenset()
+        self.members.update(after)
+        for key, source, target in moves:
+            self.change(replace(self.state(key), profile=target))
+            self.moves.append((key, source, target, self.now))
+        self.rewritten.update(before)
+        self.rewritten.update(after)

@@ -1,0 +1,322 @@
+"""The one write path: change evidence → load the region → resolve → diff → apply → invalidate → announce.
+
+Group commit: while one transaction runs, the next batch gathers. A turn takes the head first, so turns of all instances
+are totally ordered; it is bounded in time, so a large request spans turns. No request is answered before the cache
+drops of its own turn and of all lower sequences are through, whoever they belong to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from service.clock import Clock
+from service.commands.account import Pseudonym, entries_of
+from service.commands.carry_out import Carrier, Outcome
+from service.commands.outbox import Outbox
+from service.commands.plan import Entry, Plan, StoredAnswer, plan_of
+from service.commands.ports import Head, Ledger, OutcomeUnknown, Turn
+from service.commands.queue import Answered, Job, JobQueue, Render, Slice
+from service.commands.world import World
+from service.errors import FabricError, IdempotencyKeyReused, Internal, NotYetEnforced, StoreUnavailable
+from service.model.changes import Change, Origin, Receipt
+from service.model.policy import Policy
+from service.resolution.profile_ids import Births
+from service.telemetry import Metrics
+
+
+@dataclass(frozen=True, slots=True)
+class WriteLimits:
+    """Bounds of the write path. Times in ms."""
+
+    turn_ms: int = 50
+    batch_min: int = 16
+    batch_max: int = 1_000
+    queue_changes_max: int = 50_000
+    retry_budget_ms: int = 20_000
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """What one committed transaction did."""
+
+    seq: int
+    outcomes: list[list[Outcome]]
+    replays: dict[Job, StoredAnswer] = field(default_factory=dict)
+    answers: dict[Job, tuple[int, bytes]] = field(default_factory=dict)
+
+
+log = structlog.get_logger()
+PolicyAt = Callable[[int], Awaitable[Policy]]
+
+
+class WritePath:
+    """Takes requests, answers them once they are true everywhere."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        outbox: Outbox,
+        policy_at: PolicyAt,
+        births: Births,
+        pseudonym: Pseudonym,
+        clock: Clock,
+        metrics: Metrics,
+        limits: WriteLimits | None = None,
+    ) -> None:
+        self._ledger = ledger
+        self._outbox = outbox
+        self._policy_at = policy_at
+        self._births = births
+        self._pseudonym = pseudonym
+        self._clock = clock
+        self._metrics = metrics
+        self._limits = limits or WriteLimits()
+        self._queue = JobQueue(self._limits.queue_changes_max)
+        self._budget = 64
+        self._wake = asyncio.Event()
+        self._loop: asyncio.Task[None] | None = None
+        self._running: dict[str, Job] = {}
+        self._stopping = False
+
+    # ---- life
+
+    def start(self) -> None:
+        """Begin to take turns."""
+        self._loop = asyncio.create_task(self._turns(), name="write path")
+
+    async def stop(self) -> None:
+        """Refuse new requests, finish those that wait, and end."""
+        self._stopping = True
+        self._wake.set()
+        if self._loop is not None:
+            await self._loop
+        await self._outbox.idle()
+
+    # ---- requests
+
+    async def submit(self, changes: Sequence[Change], origin: Origin, render: Render) -> Answered:
+        """Carry a request out. Raises FabricError where the whole of it fails: Busy, StoreUnavailable,
+        NotYetEnforced, IdempotencyKeyReused. Errors of single changes are among the outcomes that `render` is given.
+        """
+        if self._stopping:
+            raise StoreUnavailable("The service is shutting down.")
+        remembered = origin.remembered
+        while remembered is not None and (first := self._running.get(remembered.key)) is not None:
+            await asyncio.wait([first.future])  # it answers this one too, from what it stores
+        future: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()
+        job = Job(changes, origin, render, future, self._clock.monotonic_s())
+        self._queue.put(job)
+        if remembered is not None:
+            self._running[remembered.key] = job
+            future.add_done_callback(lambda _: self._running.pop(remembered.key, None))
+        self._wake.set()
+        return await future
+
+    # ---- turns
+
+    async def _turns(self) -> None:
+        while True:
+            slices = self._queue.take(self._budget)
+            self._metrics.queue_length.labels("all").set(self._queue.changes)
+            if slices:
+                await self._take_turn(slices)
+                continue
+            if self._stopping:
+                return
+            self._wake.clear()
+            await self._wake.wait()
+
+    async def _take_turn(self, slices: list[Slice]) -> None:
+        began = self._clock.monotonic_s()
+        try:
+            attempt = await self._with_retries(slices)
+        except FabricError as error:
+            self._metrics.failures.labels(error.code).inc()
+            for piece in slices:
+                self._fail(piece.job, error)
+        except Exception:
+            self._metrics.failures.labels("internal_error").inc()
+            log.exception("turn_failed", changes=sum(len(piece.changes) for piece in slices))
+            await self._one_by_one(slices)
+        else:
+            self._outbox.when_through(attempt.seq, self._answering(slices, attempt))
+            self._pace(sum(len(piece.changes) for piece in slices), self._clock.monotonic_s() - began)
+
+    async def _one_by_one(self, slices: list[Slice]) -> None:
+        """A batch failed: each change is tried alone, so that a poisoned one costs only itself."""
+        for piece in slices:
+            attempt = _Attempt(0, [[]])
+            for index, change in enumerate(piece.changes):
+                last = piece.ends_job and index == len(piece.changes) - 1
+                alone = Slice(piece.job, (change,), last)
+                try:
+                    got = await self._with_retries([alone])
+                    attempt.seq, attempt.replays = got.seq, attempt.replays | got.replays
+                    attempt.answers |= got.answers
+                    outcome = got.outcomes[0][0] if got.outcomes[0] else Internal()
+                except FabricError as error:
+                    outcome = error
+                except Exception:
+                    log.exception("change_failed", change=type(change).__name__)
+                    outcome = Internal()
+                attempt.outcomes[0].append(outcome)
+                piece.job.outcomes.append(outcome)
+            self._outbox.when_through(attempt.seq, self._answering([piece], attempt, noted=True))
+
+    def _pace(self, changes: int, seconds: float) -> None:
+        """Let turns grow or shrink towards their time."""
+        self._metrics.turns.labels("committed").inc()
+        self._metrics.turn_seconds.observe(seconds)
+        self._metrics.batch_size.observe(changes)
+        limits = self._limits
+        if seconds * 1000 > limits.turn_ms * 1.2:
+            self._budget = max(limits.batch_min, int(self._budget * 0.8))
+        elif changes >= self._budget and seconds * 1000 < limits.turn_ms * 0.8:
+            self._budget = min(limits.batch_max, int(self._budget * 1.25) + 1)
+
+    async def _with_retries(self, slices: list[Slice]) -> _Attempt:
+        """One attempt, again while the graph is out of reach for a moment. An unknown outcome is settled, not guessed."""
+        until = self._clock.monotonic_s() + self._limits.retry_budget_ms / 1000
+        pause = 0.05
+        while True:
+            op = self._clock.random_token(16)
+            unknown: _Attempt | None = None
+            try:
+                return await self._attempt(slices, op)
+            except _Unsettled as sent:
+                unknown = sent.attempt
+            except StoreUnavailable:
+                if self._clock.monotonic_s() + pause > until:
+                    raise
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 1.0)
+            if unknown is not None and await self._settle(op, until):
+                return unknown
+
+    async def _settle(self, op: str, until: float) -> bool:
+        while True:
+            try:
+                return await self._ledger.happened(op)
+            except StoreUnavailable:
+                if self._clock.monotonic_s() > until:
+                    raise
+                await asyncio.sleep(0.2)
+
+    async def _attempt(self, slices: list[Slice], op: str) -> _Attempt:
+        async with self._ledger.turn(op) as turn:
+            head = await turn.take_head()
+            policy = await self._policy_at(head.policy_version)
+            self._outbox.found(head.pending)
+            world = World(policy, self._births, head.now, head.seq)
+            replays = await self._replays(turn, slices)
+            changes = [
+                (change, piece.job.origin) for piece in slices if piece.job not in replays for change in piece.changes
+            ]
+            carrier = Carrier(turn, world, lambda prefix: f"{prefix}_{self._clock.random_token(15)}")
+            carried = await carrier.carry_out(changes)
+            attempt = _Attempt(head.seq, [], replays)
+            outcomes = iter(carried.outcomes)
+            for piece in slices:
+                skipped = piece.job in replays
+                attempt.outcomes.append([] if skipped else [next(outcomes) for _ in piece.changes])
+            if slices[0].job.is_preview:
+                return attempt
+            plan = plan_of(world)
+            plan.events = carried.events
+            self._account(slices, attempt, plan, policy)
+            await self._write(turn, head, world, plan, attempt, op)
+            return attempt
+
+    async def _write(self, turn: Turn, head: Head, world: World, plan: Plan, attempt: _Attempt, op: str) -> None:
+        if not plan.changes_graph and not plan.answers:
+            return
+        attempt.seq = world.seq + 1
+        marks = self._outbox.marks()
+        await turn.write(plan, seq=attempt.seq, at=world.now, dropped=marks)
+        try:
+            await turn.commit()
+        except OutcomeUnknown as error:
+            self._outbox.owes(attempt.seq, plan.drops)  # should it have happened; else the drops do no harm
+            raise _Unsettled(attempt) from error
+        self._outbox.marked(marks)
+        if plan.drops or plan.events:
+            self._outbox.owes(attempt.seq, plan.drops)
+        self._metrics.region_size.observe(len(world.states))
+
+    async def _replays(self, turn: Turn, slices: list[Slice]) -> dict[Job, StoredAnswer]:
+        keys = {p.job.origin.remembered.key: p.job for p in slices if p.job.origin.remembered is not None}
+        if not keys:
+            return {}
+        stored = await turn.answers(list(keys))
+        return {keys[key]: answer for key, answer in stored.items()}
+
+    def _account(self, slices: list[Slice], attempt: _Attempt, plan: Plan, policy: Policy) -> None:
+        """Audit entries and stored answers, in the same transaction as what they tell of."""
+        for piece, outcomes in zip(slices, attempt.outcomes, strict=True):
+            job = piece.job
+            if job in attempt.replays:
+                continue
+            done: list[tuple[Change, Receipt]] = [
+                (change, outcome)
+                for change, outcome in zip(piece.changes, outcomes, strict=True)
+                if not isinstance(outcome, FabricError)
+            ]
+            bodies = entries_of(job.origin, done, policy.version, self._pseudonym)
+            plan.entries += [Entry(body) for body in bodies]
+            if piece.ends_job:
+                status, body = job.render([*job.outcomes, *outcomes])
+                attempt.answers[job] = (status, body)
+                if job.origin.remembered is not None and 200 <= status < 300:
+                    plan.answers.append(StoredAnswer(job.origin.remembered, status, body))
+
+    # ---- answers
+
+    def _answering(self, slices: list[Slice], attempt: _Attempt, *, noted: bool = False) -> Callable[[bool], None]:
+        """Note the outcomes now; the callable answers the jobs that are done, once the drops are through or not."""
+        for piece, outcomes in zip(slices, attempt.outcomes, strict=True):
+            if not noted:
+                piece.job.outcomes += outcomes
+        for job in attempt.replays:
+            self._queue.abandon(job)
+
+        def answer(through: bool) -> None:
+            for piece in slices:
+                job = piece.job
+                if not through:
+                    self._fail(job, NotYetEnforced())
+                elif job in attempt.replays:
+                    self._replay(job, attempt.replays[job])
+                elif piece.ends_job:
+                    status, body = attempt.answers.get(job) or job.render(job.outcomes)
+                    self._resolve(job, Answered(status, body, tuple(job.outcomes)))
+
+        return answer
+
+    def _replay(self, job: Job, stored: StoredAnswer) -> None:
+        remembered = job.origin.remembered
+        if remembered is None or stored.remembered.fingerprint != remembered.fingerprint:
+            self._fail(job, IdempotencyKeyReused())
+        else:
+            self._resolve(job, Answered(stored.status, stored.body, replayed=True))
+
+    @staticmethod
+    def _resolve(job: Job, answered: Answered) -> None:
+        if not job.future.done():
+            job.future.set_result(answered)
+
+    def _fail(self, job: Job, error: FabricError) -> None:
+        self._queue.abandon(job)
+        if not job.future.done():
+            job.future.set_exception(error)
+
+
+class _Unsettled(Exception):
+    """The commit of this attempt has an unknown outcome."""
+
+    def __init__(self, attempt: _Attempt) -> None:
+        super().__init__()
+        self.attempt = attempt

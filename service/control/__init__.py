@@ -1,0 +1,1 @@
+"""Pure control: what consent and policy make of a profile."""

@@ -1,0 +1,113 @@
+"""What the consents of a profile's identifiers add up to, for one purpose."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from service.model.evidence import ConsentRecord
+from service.model.policy import Policy
+from service.model.profile import Profile
+
+State = Literal["granted", "denied", "withdrawn", "expired", "unknown"]
+_STRICTNESS = {"withdrawn": 4, "denied": 3, "expired": 2, "unknown": 1, "granted": 0}
+
+
+@dataclass(frozen=True, slots=True)
+class Effective:
+    """The state that counts, the record it comes from, and whether it permits."""
+
+    state: State
+    permits: bool
+    regulation: str | None = None
+    basis: str | None = None
+    source: str | None = None
+    at: int | None = None
+    expires_at: int | None = None
+
+
+def _unset(purpose: str, regulation: str | None, policy: Policy) -> Effective:
+    known = policy.purposes.get(purpose)
+    says = policy.regulations.get(regulation or "", {}).get(purpose) or (known.unset if known else "denied")
+    permits = says == "granted"
+    return Effective("unknown", permits, regulation or None, known.basis if known and permits else None)
+
+
+def _of_record(record: ConsentRecord, policy: Policy, now: int) -> Effective:
+    state: State = record.state
+    if state == "granted" and record.expires_at is not None and record.expires_at <= now:
+        state = "expired"
+    known = policy.purposes.get(record.purpose)
+    basis = record.basis or (known.basis if known else None) or ("consent" if state == "granted" else None)
+    return Effective(
+        state, state == "granted", record.regulation or None, basis, record.source, record.at, record.expires_at
+    )
+
+
+def _stricter(found: Effective) -> tuple[bool, int, int]:
+    return (
+        not found.permits,
+        _STRICTNESS[found.state] if not found.permits else found.state == "granted",
+        found.at or 0,
+    )
+
+
+def _newest(records: Iterable[ConsentRecord], purpose: str, regulation: str) -> ConsentRecord | None:
+    """What one identifier says last on a purpose under a regulation; a record that names none speaks for all."""
+    own = [r for r in records if r.purpose == purpose and r.regulation in (regulation, "")]
+    return max(own, key=lambda r: (r.at, _STRICTNESS[r.state]), default=None)
+
+
+def effective(
+    consents: Iterable[Sequence[ConsentRecord]], purpose: str, regulation: str | None, policy: Policy, now: int
+) -> Effective:
+    """The strictest of what identifiers say about `purpose`; `consents` has each one's records.
+
+    Asked under one `regulation`, what is said under it counts, else its own `unset`. Asked under none, the strictest
+    over the regulations that the records name, whatever purpose they are about; with none the purpose's `unset`.
+    Identifiers without a record have no say.
+    """
+    consents = [records for records in consents if records]
+    named = {record.regulation for records in consents for record in records} - {""}
+    found = []
+    for name in (regulation,) if regulation is not None else sorted(named) or ("",):
+        newest = [_newest(records, purpose, name) for records in consents]
+        own = [_of_record(record, policy, now) for record in newest if record is not None]
+        found.append(max(own, key=_stricter) if own else _unset(purpose, name, policy))
+    return max(found, key=_stricter)
+
+
+def consents_of(profile: Profile, policy: Policy, now: int) -> dict[str, Effective]:
+    """Purpose → what counts for the profile, for every purpose of the policy and every one that a record names."""
+    consents = [member.consents for member in profile.members if member.consents]
+    purposes = dict.fromkeys([*policy.purposes, *(record.purpose for records in consents for record in records)])
+    return {purpose: effective(consents, purpose, None, policy, now) for purpose in purposes}
+
+
+def usable(profile: Profile, purpose: str, policy: Policy, now: int) -> frozenset[int]:
+    """Indexes of the members that may be used for `purpose`: all or none where consent combines to the strictest."""
+    everyone = range(len(profile.members))
+    if policy.combine == "per_identifier":
+        own = (effective([member.consents], purpose, None, policy, now) for member in profile.members)
+        return frozenset(i for i, found in zip(everyone, own, strict=True) if found.permits)
+    consents = [member.consents for member in profile.members]
+    return frozenset(everyone) if effective(consents, purpose, None, policy, now).permits else frozenset()
+
+
+def linking_permitted(records: Sequence[ConsentRecord], policy: Policy) -> bool:
+    """Whether an identifier may be linked: its own records on the linking purpose, in every regulation they name."""
+    purpose = policy.linking_purpose
+    own = [record for record in records if record.purpose == purpose]
+    if not own:
+        return _unset(purpose, None, policy).permits
+    newest = [_newest(own, purpose, name) for name in {record.regulation for record in own} - {""} or {""}]
+    return all(record is not None and record.state == "granted" for record in newest)
+
+
+def with_record(records: Sequence[ConsentRecord], record: ConsentRecord) -> tuple[ConsentRecord, ...]:
+    """The records with one more: per purpose and regulation the newer `at` wins, the stricter at equal times."""
+    same = [r for r in records if (r.purpose, r.regulation) == (record.purpose, record.regulation)]
+    rest = [r for r in records if (r.purpose, r.regulation) != (record.purpose, record.regulation)]
+    winner = max((*same, record), key=lambda r: (r.at, _STRICTNESS[r.state]))
+    return tuple(sorted((*rest, winner), key=lambda r: (r.purpose, r.regulation)))

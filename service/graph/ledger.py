@@ -1,0 +1,235 @@
+"""Write transactions on Neo4j. Every one takes the head first, so all writes of all instances have one order."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, LiteralString
+
+import orjson
+from neo4j import AsyncDriver, AsyncTransaction
+from neo4j.exceptions import DriverError, Neo4jError
+
+from service.commands.plan import Plan, StoredAnswer
+from service.commands.ports import Head, OutcomeUnknown
+from service.commands.world import Loaded, Wanted
+from service.errors import StoreUnavailable
+from service.graph import audit, queries, records
+from service.model.changes import Remembered
+from service.model.identifiers import IdentifierKey, ProfileId
+
+
+class GraphTurn:
+    """One write transaction; see `service.commands.ports.Turn`."""
+
+    def __init__(self, transaction: AsyncTransaction, op: str, chain: audit.Chain) -> None:
+        self._transaction = transaction
+        self._op = op
+        self._chain = chain
+        self._link: audit.ChainLink | None = None
+
+    async def _rows(self, query: LiteralString, **parameters: Any) -> list[Any]:
+        result = await self._transaction.run(query, parameters)
+        return [record async for record in result]
+
+    async def _run(self, query: LiteralString, rows: Sequence[Any]) -> None:
+        if rows:
+            await (await self._transaction.run(query, {"rows": rows})).consume()
+
+    async def take_head(self) -> Head:
+        """Lock the head and read it."""
+        rows = await self._rows(queries.TAKE_HEAD, op=self._op)
+        if not rows:
+            raise StoreUnavailable("The graph has no head: migrations have not run on it.")
+        row = rows[0]
+        self._link = audit.ChainLink(row["audit_seq"], row["audit_hash"])
+        pending = {seq: [IdentifierKey(key) for key in drops or ()] for seq, drops in row["pending"] if seq is not None}
+        return Head(row["seq"], max(row["now"], row["at"] + 1), row["policy_version"], pending)
+
+    async def load(self, wanted: Wanted, now: int) -> Loaded:
+        """What `wanted` names, as it stands under the lock."""
+        loaded = Loaded()
+        if wanted.identifiers:
+            self._states(loaded, await self._rows(queries.LOAD_IDENTIFIERS, keys=list(wanted.identifiers)))
+        if wanted.pairs:
+            pairs = [list(pair) for pair in wanted.pairs]
+            self._links(loaded, await self._rows(queries.LOAD_PAIRS, pairs=pairs))
+        if wanted.links:
+            self._links(loaded, await self._rows(queries.LOAD_LINKS, ids=list(wanted.links)))
+        if wanted.links_of:
+            rows = await self._rows(queries.LOAD_LINKS_OF, keys=list(wanted.links_of))
+            self._links(loaded, rows)
+            self._states(loaded, rows)
+        if wanted.profiles:
+            await self._profiles(loaded, list(wanted.profiles))
+        if wanted.ids:
+            for row in await self._rows(queries.LOAD_IDS, ids=list(wanted.ids)):
+                if row["born"] is not None:
+                    loaded.born[ProfileId(row["id"])] = IdentifierKey(row["born"])
+                loaded.hands[ProfileId(row["id"])] = records.hands_of(row["id"], row["hands"])
+        if wanted.assertions:
+            rows = await self._rows(queries.LOAD_ASSERTIONS, ids=list(wanted.assertions))
+            loaded.assertions = [records.assertion_of(row) for row in rows]
+        if wanted.due:
+            rows = await self._rows(queries.LOAD_DUE, now=now, limit=wanted.due)
+            self._links(loaded, rows)
+            loaded.due = [link.link_id for link in loaded.links]
+        return loaded
+
+    async def _profiles(self, loaded: Loaded, ids: list[ProfileId]) -> None:
+        for row in await self._rows(queries.LOAD_PROFILES, ids=ids):
+            state, bar = records.state_of(row["state"])
+            loaded.identifiers.append(state)
+            loaded.profiles.setdefault(row["id"], []).append(state.key)
+            if bar is not None:
+                loaded.unfollowed.add(state.key)
+        rows = await self._rows(queries.LOAD_PROFILE_LINKS, ids=ids)
+        self._links(loaded, rows)
+        self._states(loaded, rows)
+
+    @staticmethod
+    def _states(loaded: Loaded, rows: Sequence[Any]) -> None:
+        for row in rows:
+            if row["state"] is not None:
+                loaded.identifiers.append(records.state_of(row["state"])[0])
+
+    @staticmethod
+    def _links(loaded: Loaded, rows: Sequence[Any]) -> None:
+        for row in rows:
+            link, withheld = records.link_of(row["link"])
+            loaded.links.append(link)
+            if withheld is not None:
+                loaded.withheld[link.link_id] = withheld
+
+    async def answers(self, keys: Sequence[str]) -> dict[str, StoredAnswer]:
+        """Answers stored under these idempotency keys."""
+        rows = await self._rows(queries.LOAD_ANSWERS, keys=list(keys))
+        return {
+            row["key"]: StoredAnswer(Remembered(row["key"], row["fingerprint"]), row["status"], bytes(row["body"]))
+            for row in rows
+        }
+
+    async def write(self, plan: Plan, *, seq: int, at: int, dropped: Sequence[int]) -> None:
+        """Write the plan, its outbox entry and the head."""
+        assert self._link is not None, "take_head comes first"
+        if dropped:
+            await (await self._transaction.run(queries.MARK_DROPPED, {"seqs": list(dropped)})).consume()
+        rows = [records.row_of_state(s, plan.bars.get(s.key), whole=False) for s in plan.identifiers_new]
+        await self._run(queries.CREATE_IDENTIFIERS, rows)
+        rows = [records.row_of_state(s, plan.bars.get(s.key), whole=True) for s in plan.identifiers]
+        await self._run(queries.UPDATE_IDENTIFIERS, rows)
+        await self._write_profiles(plan, seq)
+        await self._run(queries.CREATE_LINKS, [records.row_of_link(link, whole=False) for link in plan.links_new])
+        await self._run(queries.UPDATE_LINKS, [records.row_of_link(link, whole=True) for link in plan.links])
+        bars = [{"key": key, "reason": reason} for key, reason in plan.bars_changed.items()]
+        await self._run(queries.BAR_LINKS, bars)
+        await self._run(queries.WRITE_IDS, [records.row_of_id(stored) for stored in plan.ids])
+        await self._run(queries.CREATE_ASSERTIONS, [records.row_of_assertion(a) for a in plan.assertions_new])
+        await self._run(queries.UPDATE_ASSERTIONS, [records.row_of_assertion(a) for a in plan.assertions])
+        await self._run(queries.CREATE_CONSENTS, [records.row_of_consent(key, c) for key, c in plan.consents])
+        await self._run(queries.CREATE_REVOCATIONS, [records.row_of_revocation(v) for v in plan.revocations])
+        link, entries = self._chain.extend(self._link, [entry.body for entry in plan.entries], at)
+        await self._run(queries.CREATE_AUDIT, entries)
+        await self._run(queries.CREATE_ANSWERS, [self._answer(answer, at, seq) for answer in plan.answers])
+        if plan.drops or plan.events:
+            await self._write_turn(plan, seq, at)
+        head = {"seq": seq, "at": at, "audit_seq": link.seq, "audit_hash": link.hash}
+        await (await self._transaction.run(queries.ADVANCE_HEAD, head)).consume()
+
+    async def _write_profiles(self, plan: Plan, seq: int) -> None:
+        await self._run(queries.LEAVE_PROFILES, [{"key": key, "until": until} for key, until in plan.left])
+        rows: list[dict[str, Any]] = [
+            {"id": p.profile_id, "born": plan.born[p.profile_id], "view": records.view_of(p), "due": p.due}
+            for p in plan.profiles
+        ]
+        rows += [{"id": profile_id, "born": None, "view": None, "due": None} for profile_id in plan.retired]
+        if rows:
+            await (await self._transaction.run(queries.WRITE_PROFILES, {"rows": rows, "seq": seq})).consume()
+        stays = [
+            {"key": stay.key, "profile": stay.profile_id, "since": stay.since, "until": stay.until}
+            for stay in (*plan.joined, *plan.passed)
+        ]
+        await self._run(queries.JOIN_PROFILES, stays[: len(plan.joined)])
+        await self._run(queries.PASS_PROFILES, stays[len(plan.joined) :])
+
+    async def _write_turn(self, plan: Plan, seq: int, at: int) -> None:
+        parameters = {
+            "seq": seq,
+            "at": at,
+            "op": self._op,
+            "items": [orjson.dumps(event).decode() for event in plan.events],
+            "drops": list(plan.drops),
+            "profiles": sorted({str(event["profile_id"]) for event in plan.events if event.get("profile_id")}),
+        }
+        await (await self._transaction.run(queries.CREATE_TURN, parameters)).consume()
+
+    @staticmethod
+    def _answer(answer: StoredAnswer, at: int, seq: int) -> dict[str, Any]:
+        remembered = answer.remembered
+        return {
+            "key": remembered.key,
+            "fingerprint": remembered.fingerprint,
+            "status": answer.status,
+            "body": answer.body,
+            "at": at,
+            "seq": seq,
+        }
+
+    async def commit(self) -> None:
+        """Make it true. Raises OutcomeUnknown where no answer came."""
+        try:
+            await self._transaction.commit()
+        except DriverError as error:  # the connection went; whether before or after the commit is not known
+            raise OutcomeUnknown from error
+        except Neo4jError as error:
+            if error.is_retryable():
+                raise OutcomeUnknown from error
+            raise
+
+
+class GraphLedger:
+    """See `service.commands.ports.Ledger`."""
+
+    def __init__(self, driver: AsyncDriver, database: str, chain: audit.Chain, *, timeout_ms: int) -> None:
+        self._driver = driver
+        self._database = database
+        self._chain = chain
+        self._timeout_s = timeout_ms / 1000
+
+    @asynccontextmanager
+    async def turn(self, op: str) -> AsyncIterator[GraphTurn]:
+        """Begin a transaction; leaving without commit rolls back. Raises StoreUnavailable."""
+        try:
+            async with self._driver.session(database=self._database) as session:
+                transaction = await session.begin_transaction(timeout=self._timeout_s)
+                try:
+                    yield GraphTurn(transaction, op, self._chain)
+                finally:
+                    await transaction.close()
+        except DriverError as error:
+            raise StoreUnavailable("The graph can't be reached.") from error
+        except Neo4jError as error:
+            if error.is_retryable() or "TransactionTimedOut" in (error.code or ""):
+                raise StoreUnavailable("The graph could not take the change in time.") from error
+            raise
+
+    async def happened(self, op: str) -> bool:
+        """Whether the turn of this operation id was committed, settled while holding the head."""
+        async with self.turn(op) as turn:
+            await turn.take_head()
+            return bool(await turn._rows(queries.TURN_BY_OP, op=op))
+
+    async def pending(self) -> dict[int, list[IdentifierKey]]:
+        """Outbox entries whose drops are not known to be through. Raises StoreUnavailable."""
+        try:
+            found = await self._driver.execute_query(queries.READ_PENDING, database_=self._database)
+        except (DriverError, Neo4jError) as error:
+            raise StoreUnavailable("The graph can't be reached.") from error
+        return {row["seq"]: [IdentifierKey(key) for key in row["drops"] or ()] for row in found.records}
+
+    async def mark(self, seqs: Sequence[int]) -> None:
+        """Note that the cache drops of these outbox entries are through. Raises StoreUnavailable."""
+        try:
+            await self._driver.execute_query(queries.MARK_DROPPED, {"seqs": list(seqs)}, database_=self._database)
+        except (DriverError, Neo4jError) as error:
+            raise StoreUnavailable("The graph can't be reached.") from error

@@ -1,0 +1,225 @@
+"""Every Cypher statement of the service, named. Parameters are lists, so that one round trip serves a whole turn."""
+
+from __future__ import annotations
+
+from typing import LiteralString
+
+# Columns of an identifier and of a link, in the order that `records` reads them.
+_STATE: LiteralString = """[i.key, i.first_seen, i.last_seen, i.sources, i.neighbours, i.linking, i.sides, i.named,
+        i.holds, i.handed, i.consents, i.bar"""
+_LINK: LiteralString = """[r.id, r.method, r.confidence, r.source, r.rule, r.rule_version, r.observed_at,
+        r.first_observed_at, r.expires_at, r.evidence, r.due, r.inactive, r.retracted_at, r.withheld"""
+
+TAKE_HEAD: LiteralString = """
+MATCH (h:Head {id: 'head'})
+SET h.lock = $op
+WITH h
+OPTIONAL MATCH (t:Pending)
+WITH h, t ORDER BY t.seq
+RETURN h.seq AS seq, h.at AS at, h.audit_seq AS audit_seq, h.audit_hash AS audit_hash,
+       h.policy_version AS policy_version, timestamp() AS now, collect([t.seq, t.drops]) AS pending
+"""
+
+TURN_BY_OP: LiteralString = "MATCH (t:Turn {op: $op}) RETURN t.seq AS seq"
+
+LOAD_IDENTIFIERS: LiteralString = (
+    "UNWIND $keys AS key MATCH (i:Identifier {key: key}) OPTIONAL MATCH (i)-[:IN]->(p:Profile) RETURN "
+    + _STATE
+    + ", p.id] AS state"
+)
+
+LOAD_PAIRS: LiteralString = (
+    "UNWIND $pairs AS pair MATCH (a:Identifier {key: pair[0]}), (b:Identifier {key: pair[1]}) "
+    "MATCH (a)-[r:LINK]->(b) RETURN " + _LINK + ", pair[0], pair[1]] AS link"
+)
+
+LOAD_LINKS: LiteralString = (
+    "UNWIND $ids AS id MATCH (a:Identifier)-[r:LINK {id: id}]->(b:Identifier) RETURN "
+    + _LINK
+    + ", a.key, b.key] AS link"
+)
+
+# Live links and the other ends of identifiers that bridge again, or whose right to be linked changes.
+LOAD_LINKS_OF: LiteralString = (
+    "UNWIND $keys AS key MATCH (k:Identifier {key: key})-[r:LINK]-(i:Identifier) "
+    "WHERE r.inactive IS NULL OR r.inactive = 'link_not_permitted' "
+    "OPTIONAL MATCH (i)-[:IN]->(p:Profile) RETURN "
+    + _LINK
+    + ", startNode(r).key, endNode(r).key] AS link, "
+    + _STATE
+    + ", p.id] AS state"
+)
+
+LOAD_PROFILES: LiteralString = (
+    "UNWIND $ids AS id MATCH (p:Profile {id: id})<-[:IN]-(i:Identifier) RETURN id, " + _STATE + ", id] AS state"
+)
+
+# Links of members that bridge, with what is known of an end outside the profile.
+LOAD_PROFILE_LINKS: LiteralString = (
+    "UNWIND $ids AS id MATCH (p:Profile {id: id})<-[:IN]-(m:Identifier) WHERE m.bar IS NULL "
+    "MATCH (m)-[r:LINK]-(i:Identifier) WHERE r.inactive IS NULL "
+    "OPTIONAL MATCH (i)-[:IN]->(q:Profile) "
+    "WITH p, m, r, i, q WHERE q IS NULL OR q <> p OR m.key < i.key OR i.bar IS NOT NULL RETURN "
+    + _LINK
+    + ", startNode(r).key, endNode(r).key] AS link, "
+    "CASE WHEN q = p THEN null ELSE " + _STATE + ", q.id] END AS state"
+)
+
+LOAD_IDS: LiteralString = """
+UNWIND $ids AS id MATCH (p:Profile {id: id}) RETURN id, p.born AS born, p.hands AS hands
+"""
+
+LOAD_ASSERTIONS: LiteralString = """
+UNWIND $ids AS id MATCH (a:Assertion {id: id})
+RETURN a.id AS id, a.kind AS kind, a.at AS at, a.at_ms AS at_ms, a.seniors AS seniors, a.named AS named,
+       a.left AS left, a.right AS right, a.hand_id AS hand_id, a.hand_to AS hand_to, a.reason AS reason,
+       a.actor AS actor, a.undone AS undone
+"""
+
+LOAD_DUE: LiteralString = (
+    "MATCH (a:Identifier)-[r:LINK]->(b:Identifier) WHERE r.due <= $now "
+    "WITH a, r, b ORDER BY r.due LIMIT $limit RETURN " + _LINK + ", a.key, b.key] AS link"
+)
+
+LOAD_ANSWERS: LiteralString = """
+UNWIND $keys AS key MATCH (x:Answer {key: key})
+RETURN x.key AS key, x.fingerprint AS fingerprint, x.status AS status, x.body AS body
+"""
+
+CREATE_IDENTIFIERS: LiteralString = "UNWIND $rows AS row CREATE (i:Identifier) SET i = row"
+
+UPDATE_IDENTIFIERS: LiteralString = """
+UNWIND $rows AS row MATCH (i:Identifier {key: row.key}) SET i += row
+"""
+
+WRITE_PROFILES: LiteralString = """
+UNWIND $rows AS row
+MERGE (p:Profile {id: row.id}) ON CREATE SET p.born = row.born, p.holder = row.born
+SET p.view = row.view, p.stamp = $seq, p.due = row.due
+"""
+
+LEAVE_PROFILES: LiteralString = """
+UNWIND $rows AS row
+MATCH (i:Identifier {key: row.key})-[in:IN]->(p:Profile)
+CREATE (i)-[:WAS_IN {since: in.since, until: row.until}]->(p)
+DELETE in
+"""
+
+PASS_PROFILES: LiteralString = """
+UNWIND $rows AS row
+MATCH (i:Identifier {key: row.key}), (p:Profile {id: row.profile})
+CREATE (i)-[:WAS_IN {since: row.since, until: row.until}]->(p)
+"""
+
+JOIN_PROFILES: LiteralString = """
+UNWIND $rows AS row
+MATCH (i:Identifier {key: row.key}), (p:Profile {id: row.profile})
+CREATE (i)-[:IN {since: row.since}]->(p)
+"""
+
+CREATE_LINKS: LiteralString = """
+UNWIND $rows AS row
+MATCH (a:Identifier {key: row.a}), (b:Identifier {key: row.b})
+CREATE (a)-[r:LINK]->(b) SET r = row.link
+"""
+
+UPDATE_LINKS: LiteralString = """
+UNWIND $rows AS row MATCH ()-[r:LINK {id: row.link.id}]->() SET r += row.link
+"""
+
+# An identifier that bridges nothing from now on: the reason goes to all its live links, loaded or not.
+BAR_LINKS: LiteralString = """
+UNWIND $rows AS row
+MATCH (:Identifier {key: row.key})-[r:LINK]-() WHERE r.inactive IS NULL SET r.withheld = row.reason
+"""
+
+WRITE_IDS: LiteralString = """
+UNWIND $rows AS row
+MERGE (p:Profile {id: row.id}) ON CREATE SET p.born = row.born
+SET p.hands = row.hands, p.holder = row.holder
+"""
+
+CREATE_ASSERTIONS: LiteralString = """
+UNWIND $rows AS row
+CREATE (a:Assertion) SET a = row.assertion
+WITH a, row UNWIND row.about AS key
+MATCH (i:Identifier {key: key}) CREATE (a)-[:ABOUT]->(i)
+"""
+
+UPDATE_ASSERTIONS: LiteralString = """
+UNWIND $rows AS row MATCH (a:Assertion {id: row.assertion.id}) SET a += row.assertion
+"""
+
+CREATE_CONSENTS: LiteralString = """
+UNWIND $rows AS row
+MATCH (i:Identifier {key: row.key})
+CREATE (i)-[:CONSENTED]->(c:Consent) SET c = row.consent
+"""
+
+CREATE_REVOCATIONS: LiteralString = """
+UNWIND $rows AS row
+MATCH (i:Identifier {key: row.key})
+CREATE (v:Revocation)-[:OF]->(i) SET v = row.revocation
+"""
+
+CREATE_TURN: LiteralString = """
+CREATE (t:Turn:Pending {seq: $seq, at: $at, op: $op, items: $items, drops: $drops})
+WITH t UNWIND $profiles AS id
+MATCH (p:Profile {id: id}) CREATE (p)-[:CHANGED {seq: $seq}]->(t)
+"""
+
+CREATE_AUDIT: LiteralString = "UNWIND $rows AS row CREATE (e:Audit) SET e = row"
+
+CREATE_ANSWERS: LiteralString = "UNWIND $rows AS row CREATE (x:Answer) SET x = row"
+
+ADVANCE_HEAD: LiteralString = """
+MATCH (h:Head {id: 'head'})
+SET h.seq = $seq, h.at = $at, h.audit_seq = $audit_seq, h.audit_hash = $audit_hash
+"""
+
+MARK_DROPPED: LiteralString = """
+UNWIND $seqs AS seq MATCH (t:Pending {seq: seq}) REMOVE t:Pending REMOVE t.drops
+"""
+
+# ---- reads
+
+READ_PROFILES: LiteralString = """
+UNWIND $keys AS key
+MATCH (i:Identifier {key: key})-[:IN]->(p:Profile)
+RETURN key AS asked, p.id AS id, p.stamp AS stamp, p.view AS view
+"""
+
+READ_PROFILES_BY_ID: LiteralString = """
+UNWIND $ids AS id
+MATCH (held:Profile {id: id})
+MATCH (i:Identifier {key: held.holder})-[:IN]->(p:Profile)
+RETURN id AS asked, p.id AS id, p.stamp AS stamp, p.view AS view
+"""
+
+READ_LINK: LiteralString = (
+    "MATCH (a:Identifier)-[r:LINK {id: $id}]->(b:Identifier) RETURN " + _LINK + ", a.key, b.key] AS link"
+)
+
+READ_REVOCATION: LiteralString = "MATCH (v:Revocation {id: $id}) RETURN properties(v) AS revocation"
+
+READ_PENDING: LiteralString = "MATCH (t:Pending) RETURN t.seq AS seq, t.drops AS drops ORDER BY t.seq"
+
+READ_FINGERPRINT: LiteralString = "MATCH (h:Head {id: 'head'}) RETURN h.identity_fingerprint AS fingerprint"
+
+READ_ACTIVE_POLICY: LiteralString = """
+MATCH (h:Head {id: 'head'}) WHERE h.policy_version > 0 RETURN h.policy_version AS version
+"""
+
+READ_POLICY: LiteralString = "MATCH (p:Policy {version: $version}) RETURN p.document AS document"
+
+ANY_IDENTIFIER: LiteralString = "MATCH (i:Identifier) RETURN 1 AS found LIMIT 1"
+
+PING: LiteralString = "RETURN 1 AS one"
+
+FOUND_GRAPH: LiteralString = """
+MATCH (h:Head {id: 'head'})
+SET h.lock = $fingerprint, h.identity_fingerprint = coalesce(h.identity_fingerprint, $fingerprint)
+WITH h WHERE h.policy_version = 0
+CREATE (:Policy {version: 1, document: $document, status: 'active', at: timestamp()})
+SET h.policy_version = 1
+"""

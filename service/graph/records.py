@@ -1,0 +1,224 @@
+"""Rows of the graph ↔ the model. Column orders are those of `queries`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any, cast
+
+import orjson
+
+from service.commands.plan import StoredId, StoredLink
+from service.model.changes import Revocation
+from service.model.evidence import Assertion, ConsentRecord, Hand, Link, Reason
+from service.model.identifiers import AssertionId, IdentifierKey, LinkId, ProfileId
+from service.model.profile import Member, Profile
+from service.model.state import IdentifierState
+
+Row = dict[str, Any]
+
+
+def consents_to_list(consents: Sequence[ConsentRecord]) -> list[list[object]]:
+    """Consent records as plain lists, for JSON."""
+    return [[c.purpose, c.regulation, c.state, c.at, c.source, c.basis, c.expires_at, c.received_at] for c in consents]
+
+
+def consents_of_list(rows: Sequence[Sequence[Any]]) -> tuple[ConsentRecord, ...]:
+    """The inverse of `consents_to_list`."""
+    return tuple(ConsentRecord(*row) for row in rows)
+
+
+def state_of(row: Sequence[Any]) -> tuple[IdentifierState, Reason | None]:
+    """An identifier as stored, and the bar stored with it."""
+    key, first, last, sources, neighbours, linking, sides, named, holds, handed, consents, bar, profile = row
+    parsed = []
+    for side in sides or ():
+        assertion, _, number = side.rpartition(":")
+        parsed.append((AssertionId(assertion), int(number)))
+    state = IdentifierState(
+        IdentifierKey(key),
+        first,
+        last,
+        tuple(sources or ()),
+        orjson.loads(neighbours) if neighbours else {},
+        linking is not False,
+        tuple(parsed),
+        tuple(named or ()),
+        holds,
+        tuple(handed or ()),
+        consents_of_list(orjson.loads(consents)) if consents else (),
+        profile,
+    )
+    return state, bar
+
+
+def row_of_state(state: IdentifierState, bar: Reason | None, *, whole: bool) -> Row:
+    """Properties of an identifier. Not `whole` (a new node): empty ones are left out."""
+    namespace = state.key[: state.key.index(":")]
+    row: Row = {
+        "key": state.key,
+        "namespace": namespace,
+        "first_seen": state.first_seen,
+        "last_seen": state.last_seen,
+        "sources": list(state.sources) or None,
+        "neighbours": orjson.dumps(state.neighbours).decode() if state.neighbours else None,
+        "linking": None if state.linking else False,
+        "sides": [f"{assertion}:{side}" for assertion, side in state.sides] or None,
+        "named": list(state.named) or None,
+        "holds": state.holds,
+        "handed": list(state.handed) or None,
+        "consents": orjson.dumps(consents_to_list(state.consents)).decode() if state.consents else None,
+        "bar": bar,
+    }
+    return row if whole else {name: value for name, value in row.items() if value is not None}
+
+
+def link_of(row: Sequence[Any]) -> tuple[Link, Reason | None]:
+    """A link as stored, and why it is withheld."""
+    (link_id, method, confidence, source, rule, rule_version, observed, first, expires, evidence, due, inactive,
+     retracted, withheld, a, b) = row  # fmt: skip
+    link = Link(
+        LinkId(link_id), IdentifierKey(a), IdentifierKey(b), method, confidence, source, rule, rule_version, observed,
+        first, expires, evidence, due, inactive, retracted,
+    )  # fmt: skip
+    return link, withheld
+
+
+def row_of_link(stored: StoredLink, *, whole: bool) -> Row:
+    """`{"a", "b", "link": properties}`. Only a link that can still expire carries its due time."""
+    link = stored.link
+    waits = link.inactive is None or link.inactive == "link_not_permitted"
+    row: Row = {
+        "id": link.link_id,
+        "method": link.method,
+        "confidence": link.confidence,
+        "source": link.source,
+        "rule": link.rule,
+        "rule_version": link.rule_version,
+        "observed_at": link.observed_at,
+        "first_observed_at": link.first_observed_at,
+        "expires_at": link.expires_at,
+        "evidence": link.evidence,
+        "due": link.due if waits else None,
+        "inactive": link.inactive,
+        "retracted_at": link.retracted_at,
+        "withheld": stored.withheld,
+    }
+    if not whole:
+        row = {name: value for name, value in row.items() if value is not None}
+    return {"a": link.a, "b": link.b, "link": row}
+
+
+def view_of(profile: Profile) -> str:
+    """A profile as the one JSON text that its node carries."""
+    members = [
+        [m.key, m.first_seen, m.last_seen, m.sources, consents_to_list(m.consents)] if m.consents
+        else [m.key, m.first_seen, m.last_seen, m.sources]
+        for m in profile.members
+    ]  # fmt: skip
+    view: Row = {"m": members, "e": profile.edges, "at": profile.resolved_at}
+    if profile.households:
+        view["h"] = profile.households
+    if profile.due is not None:
+        view["due"] = profile.due
+    if profile.traits:
+        view["t"] = profile.traits
+    return orjson.dumps(view).decode()
+
+
+def profile_of(profile_id: str, stamp: int, view: str) -> Profile:
+    """The inverse of `view_of`."""
+    row = orjson.loads(view)
+    members = tuple(
+        Member(m[0], m[1], m[2], tuple(m[3]), consents_of_list(m[4]) if len(m) > 4 else ()) for m in row["m"]
+    )
+    edges = tuple((i, j, c) for i, j, c in row["e"])
+    households = tuple(row.get("h", ()))
+    return Profile(
+        ProfileId(profile_id), members, edges, households, row["at"], stamp, row.get("due"), row.get("t", {})
+    )
+
+
+def hands_of(profile_id: str, rows: Sequence[str] | None) -> tuple[Hand, ...]:
+    """Hands in force on an id, stored as `at|identifier`."""
+    hands = []
+    for row in rows or ():
+        at, _, to = row.partition("|")
+        hands.append(Hand(int(at), ProfileId(profile_id), IdentifierKey(to)))
+    return tuple(hands)
+
+
+def row_of_id(stored: StoredId) -> Row:
+    """Who holds a profile id."""
+    hands = [f"{hand.at}|{hand.to}" for hand in stored.hands]
+    return {"id": stored.profile_id, "born": stored.born, "holder": stored.holder, "hands": hands or None}
+
+
+def assertion_of(row: Row) -> Assertion:
+    """A steward's assertion as stored."""
+    hand = None
+    if row["hand_id"] is not None:
+        hand = Hand(row["at"], ProfileId(row["hand_id"]), IdentifierKey(row["hand_to"]))
+    return Assertion(
+        AssertionId(row["id"]),
+        row["kind"],
+        row["at"],
+        row["at_ms"],
+        tuple(row["seniors"] or ()),
+        frozenset(row["named"] or ()),
+        (frozenset(row["left"] or ()), frozenset(row["right"] or ())),
+        hand,
+        row["reason"] or "",
+        row["actor"] or "",
+        bool(row["undone"]),
+    )
+
+
+def row_of_assertion(assertion: Assertion) -> Row:
+    """`{"assertion": properties, "about": identifier keys}`."""
+    left, right = assertion.sides
+    properties: Row = {
+        "id": assertion.assertion_id,
+        "kind": assertion.kind,
+        "at": assertion.at,
+        "at_ms": assertion.at_ms,
+        "seniors": list(assertion.seniors),
+        "named": sorted(assertion.named),
+        "left": sorted(left),
+        "right": sorted(right),
+        "hand_id": assertion.hand.profile_id if assertion.hand else None,
+        "hand_to": assertion.hand.to if assertion.hand else None,
+        "reason": assertion.reason,
+        "actor": assertion.actor,
+        "undone": assertion.undone,
+    }
+    return {"assertion": properties, "about": sorted({*assertion.named, *left, *right})}
+
+
+def row_of_consent(key: IdentifierKey, record: ConsentRecord) -> Row:
+    """A consent record as a node of its own: the history behind what the identifier carries."""
+    return {"key": key, "consent": asdict(record)}
+
+
+def row_of_revocation(revocation: Revocation) -> Row:
+    """A revocation as a node."""
+    row = asdict(revocation)
+    row["id"] = row.pop("revocation_id")
+    return {"key": revocation.identifier, "revocation": row}
+
+
+def revocation_of(row: Row) -> Revocation:
+    """The inverse of `row_of_revocation`."""
+    return Revocation(
+        row["id"],
+        cast(IdentifierKey, row["identifier"]),
+        row["scope"],
+        tuple(row["purposes"]),
+        row.get("regulation"),
+        row["source"],
+        row["at"],
+        row["received_at"],
+        row["reason"],
+        row["actor"],
+        tuple(row.get("profiles") or ()),
+    )

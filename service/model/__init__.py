@@ -1,0 +1,1 @@
+"""Frozen data: identifiers, evidence, policy, profiles, changes. No I/O, no clock, no decisions."""

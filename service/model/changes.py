@@ -1,0 +1,169 @@
+"""Changes: the input of the write path, and receipts: its answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from service.model.evidence import Method, Reason
+from service.model.identifiers import AssertionId, IdentifierKey, LinkId, ProfileId
+
+Scope = Literal["purposes", "linking", "erase"]
+
+
+@dataclass(frozen=True, slots=True)
+class ObserveLink:
+    """A source reports that two identifiers belong together. `observed_at` None: now."""
+
+    link_id: LinkId
+    a: IdentifierKey
+    b: IdentifierKey
+    method: Method
+    confidence: float
+    source: str
+    rule: str
+    rule_version: str | None = None
+    observed_at: int | None = None
+    expires_at: int | None = None
+    evidence: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RetractLink:
+    """Take one link back; it stays in history and returns only with a newer observation."""
+
+    link_id: LinkId
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """A steward says that the profiles are one person."""
+
+    profiles: tuple[ProfileId, ...]
+    survivor: ProfileId | None
+    reason: str
+    preview: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """A steward says that these identifiers of a profile are somebody else's."""
+
+    profile: ProfileId
+    identifiers: tuple[IdentifierKey, ...]
+    reason: str
+    preview: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """Take an assertion back."""
+
+    assertion_id: AssertionId
+    reason: str
+    preview: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Revoke:
+    """A person withdraws: purposes ('*' for all), or being linked. `at` None: now; `regulation` None: all."""
+
+    identifier: IdentifierKey
+    scope: Scope
+    purposes: tuple[str, ...] = ("*",)
+    regulation: str | None = None
+    source: str = ""
+    at: int | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """A revocation as it is kept."""
+
+    revocation_id: str
+    identifier: IdentifierKey
+    scope: Scope
+    purposes: tuple[str, ...]
+    regulation: str | None
+    source: str
+    at: int
+    received_at: int
+    reason: str
+    actor: str
+    profiles: tuple[ProfileId, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ExpireDue:
+    """Flip the links that have fallen due: all (up to a limit), or those that a reader met at `keys`."""
+
+    keys: tuple[IdentifierKey, ...] = ()
+
+
+Change = ObserveLink | RetractLink | Merge | Split | Undo | Revoke | ExpireDue
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """A profile as a steward is shown it, before or after."""
+
+    profile_id: ProfileId
+    identifiers: tuple[IdentifierKey, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LinkReceipt:
+    """What became of an observed or retracted link."""
+
+    link_id: LinkId
+    status: Literal["linked", "withheld", "duplicate", "retracted"]
+    reason: Reason | None = None
+    profile_id: ProfileId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StewardReceipt:
+    """What a merge, split or undo did, or would do."""
+
+    assertion_id: AssertionId | None
+    before: tuple[Grouping, ...]
+    after: tuple[Grouping, ...]
+    applied: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RevocationReceipt:
+    """A revocation that is in force."""
+
+    revocation_id: str
+    profiles: tuple[ProfileId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SweepReceipt:
+    """How many links were flipped, and whether more are due."""
+
+    flipped: int
+    more: bool
+
+
+Receipt = LinkReceipt | StewardReceipt | RevocationReceipt | SweepReceipt
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """Idempotency of one request: its scoped key and the digest of its body."""
+
+    key: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Who asks: `actor` names a key or source and never shows it."""
+
+    actor: str
+    request_id: str = ""
+    remembered: Remembered | None = field(default=None)

@@ -1,0 +1,84 @@
+"""The compiled policy: what the pure functions read.
+
+The document of the contract is read and checked in `service.control.policy_document`; this is the frozen result, with
+durations in milliseconds and patterns compiled.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Kind = Literal["person", "device", "session", "household"]
+Contested = Literal["newest", "strongest", "oldest", "nobody"]
+Unset = Literal["granted", "denied"]
+
+MAX_LINKS_DEFAULT = 1_000
+PRIORITY_DEFAULT = 99
+
+
+@dataclass(frozen=True, slots=True)
+class Namespace:
+    """How identifiers of one type are read and how far they may bridge.
+
+    `priority`: lower is stronger. `max_links`: more distinct neighbours than this make an identifier shared (None: no
+    limit). `ttl_ms` counts from a link's last observation.
+    """
+
+    name: str
+    kind: Kind = "device"
+    priority: int = PRIORITY_DEFAULT
+    max_per_profile: int | None = None
+    max_links: int | None = MAX_LINKS_DEFAULT
+    ttl_ms: int | None = None
+    contested: Contested = "newest"
+    pattern: re.Pattern[str] | None = None
+    hashed: bool = False
+    fold_case: bool = False
+    variants: tuple[str, ...] = ()
+
+    @property
+    def is_household(self) -> bool:
+        """Households group profiles; they take no part in the union."""
+        return self.kind == "household"
+
+
+@dataclass(frozen=True, slots=True)
+class Purpose:
+    """A purpose that consent is given for; `unset` holds where nobody said anything."""
+
+    name: str
+    unset: Unset = "denied"
+    basis: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """One immutable version of the rules."""
+
+    version: int
+    name: str
+    namespaces: Mapping[str, Namespace]
+    blocked_values: frozenset[str] = frozenset()
+    blocked_digests: frozenset[str] = frozenset()
+    max_profile_size: int = 500
+    min_confidence_deterministic: float = 0.5
+    min_confidence_probabilistic: float = 0.9
+    review_above: float = 0.6
+    linking_purpose: str = "identity_linking"
+    sources: Mapping[str, float] = field(default_factory=dict)
+    purposes: Mapping[str, Purpose] = field(default_factory=dict)
+    combine: Literal["strictest", "per_identifier"] = "strictest"
+    regulations: Mapping[str, Mapping[str, Unset]] = field(default_factory=dict)
+
+    def confidence_of_source(self, source: str) -> float:
+        """The confidence that identifiers seen together by `source` belong together."""
+        return self.sources.get(source, self.sources.get("*", 0.9))
+
+    def namespace_of_key(self, key: str) -> Namespace:
+        """The namespace of an identifier key; one that the policy no longer names has the defaults."""
+        name = key[: key.index(":")]
+        found = self.namespaces.get(name)
+        return found if found is not None else Namespace(name)

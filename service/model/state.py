@@ -1,0 +1,34 @@
+"""What the graph keeps of one identifier beside its links."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from service.model.evidence import ConsentRecord, Standing
+from service.model.identifiers import AssertionId, IdentifierKey, ProfileId
+
+
+@dataclass(frozen=True, slots=True)
+class IdentifierState:
+    """One identifier. `first_seen` None: only consent is known of it yet. `holds`: the profile id it holds where a
+    steward's hand made that another than its first birth id; `handed`: every id that an assertion in force hands to it.
+    `profile`: the profile it is in.
+    """
+
+    key: IdentifierKey
+    first_seen: int | None = None
+    last_seen: int | None = None
+    sources: tuple[str, ...] = ()
+    neighbours: dict[str, int] = field(default_factory=dict)
+    linking: bool = True
+    sides: tuple[tuple[AssertionId, int], ...] = ()
+    named: tuple[AssertionId, ...] = ()
+    holds: ProfileId | None = None
+    handed: tuple[ProfileId, ...] = ()
+    consents: tuple[ConsentRecord, ...] = ()
+    profile: ProfileId | None = None
+
+    @property
+    def standing(self) -> Standing:
+        """What resolve() sees of it."""
+        return Standing(self.key, self.neighbours, self.linking, self.sides, self.named)

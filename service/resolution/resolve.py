@@ -1,0 +1,161 @@
+"""resolve(evidence, policy): the partition of identifiers into profiles. No clock, no I/O, no arrival order.
+
+The page that describes it is design.md, "resolve(), precisely"; the three rules there are `bars`, `in_order` and
+`_Union.refusal` here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from service.model.evidence import Bond, Reason, Standing, Tier
+from service.model.identifiers import AssertionId, IdentifierKey, Pair, namespace_of
+from service.model.policy import Policy
+from service.resolution.ranking import bars, in_order
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a pair is not joined, and what it collides with: identifiers, or the assertion."""
+
+    reason: Reason
+    conflicts_with: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """`clusters` are disjoint and cover every identifier given; `withheld` has the pairs that do not bridge."""
+
+    clusters: tuple[frozenset[IdentifierKey], ...]
+    withheld: Mapping[Pair, Refusal]
+    barred: Mapping[IdentifierKey, Reason]
+
+
+@dataclass(slots=True)
+class _Cluster:
+    """One side of a union in the making."""
+
+    members: list[IdentifierKey]
+    limited: dict[str, list[IdentifierKey]] = field(default_factory=dict)
+    sides: set[tuple[AssertionId, int]] = field(default_factory=set)
+    named: dict[AssertionId, set[IdentifierKey]] = field(default_factory=dict)
+
+    def absorb(self, other: _Cluster) -> None:
+        """Take over all of `other`."""
+        self.members += other.members
+        for namespace, keys in other.limited.items():
+            self.limited.setdefault(namespace, []).extend(keys)
+        self.sides |= other.sides
+        for assertion, keys_named in other.named.items():
+            self.named.setdefault(assertion, set()).update(keys_named)
+
+
+class _Union:
+    """Clusters that grow one accepted pair at a time."""
+
+    def __init__(self, standings: Mapping[IdentifierKey, Standing], policy: Policy) -> None:
+        self._policy = policy
+        self.of: dict[IdentifierKey, _Cluster] = {key: self._alone(standing) for key, standing in standings.items()}
+
+    def _alone(self, standing: Standing) -> _Cluster:
+        namespace = namespace_of(standing.key)
+        limit = self._policy.namespaces.get(namespace)
+        cluster = _Cluster([standing.key])
+        if limit is not None and limit.max_per_profile is not None:
+            cluster.limited[namespace] = [standing.key]
+        if standing.sides:
+            cluster.sides.update(standing.sides)
+        for assertion in standing.named:
+            cluster.named[assertion] = {standing.key}
+        return cluster
+
+    def refusal(self, x: _Cluster, y: _Cluster, tier: Tier) -> Refusal | None:
+        """Why two clusters may not be one, or None. A steward's link heeds `different` alone."""
+        if x.sides and y.sides:
+            against = [assertion for assertion, side in x.sides if (assertion, 1 - side) in y.sides]
+            if against:
+                return Refusal("asserted_different", (min(against),))
+        if tier is Tier.STEWARD:
+            return None
+        for namespace in sorted(x.limited.keys() & y.limited.keys()):
+            refused = self._over_limit(x, y, namespace)
+            if refused is not None:
+                return refused
+        if len(x.members) + len(y.members) > self._policy.max_profile_size:
+            return Refusal("profile_size")
+        return None
+
+    def _over_limit(self, x: _Cluster, y: _Cluster, namespace: str) -> Refusal | None:
+        """Both sides hold this namespace, so the union holds more of it than either did; is that over the limit?
+
+        Where both sides hold identifiers that one merge in force named, those count together as no more than the
+        limit.
+        """
+        limit = self._policy.namespaces[namespace].max_per_profile
+        assert limit is not None
+        ours, theirs = x.limited[namespace], y.limited[namespace]
+        total = len(ours) + len(theirs)
+        if total <= limit:
+            return None
+        for merge in x.named.keys() & y.named.keys():
+            named = x.named[merge] | y.named[merge]
+            counted = sum(1 for key in (*ours, *theirs) if key in named)
+            if total - counted + min(counted, limit) <= limit:
+                return None
+        return Refusal("namespace_limit", tuple(sorted((*ours, *theirs))))
+
+    def join(self, x: _Cluster, y: _Cluster) -> None:
+        """Make two clusters one; the smaller moves."""
+        if len(x.members) < len(y.members):
+            x, y = y, x
+        for key in y.members:
+            self.of[key] = x
+        x.absorb(y)
+
+
+def _bar_on(pair: Pair, tier: Tier, barred: Mapping[IdentifierKey, Reason]) -> Reason | None:
+    """Rule 1: the reason why a link with such an end bridges nothing; steward's links heed withdrawn linking only."""
+    for end in pair:
+        if barred.get(end) == "link_not_permitted":
+            return "link_not_permitted"
+    if tier is not Tier.STEWARD:
+        for end in pair:
+            if end in barred:
+                return barred[end]
+    return None
+
+
+def resolve(standings: Mapping[IdentifierKey, Standing], bonds: Iterable[Bond], policy: Policy) -> Resolution:
+    """The partition that the evidence implies.
+
+    `standings`: every identifier that takes part (no household). `bonds`: the active links between them, and the
+    steward's; ends that are not in `standings` are not looked at. Cost: n log n in the links.
+    """
+    barred = bars(standings, policy)
+    union = _Union(standings, policy)
+    withheld: dict[Pair, Refusal] = {}
+    barred_pairs: dict[Pair, Refusal] = {}
+    admitted = []
+    for bond in bonds:
+        if bond.a not in standings or bond.b not in standings:
+            continue
+        reason = _bar_on(bond.pair, bond.tier, barred) if barred else None
+        if reason is None:
+            admitted.append(bond)
+        else:
+            barred_pairs.setdefault(bond.pair, Refusal(reason))
+    for pair, tier in in_order(admitted, policy):
+        x, y = union.of[pair[0]], union.of[pair[1]]
+        if x is y:
+            continue
+        refused = union.refusal(x, y, tier)
+        if refused is None:
+            union.join(x, y)
+        else:
+            withheld[pair] = refused
+    for pair in [pair for pair in withheld if union.of[pair[0]] is union.of[pair[1]]]:
+        del withheld[pair]  # joined by another way after all: nothing is withheld between them
+    withheld.update(barred_pairs)  # rule 1 holds for these links also where a steward joins the pair
+    clusters = {id(cluster): cluster for cluster in union.of.values()}
+    return Resolution(tuple(frozenset(c.members) for c in clusters.values()), withheld, barred)

@@ -1,0 +1,178 @@
+"""Everything that can be set from the environment, with its unit and its default.
+
+A value that does not fit ends the start in one line that names the variable and never repeats the value: what was set
+may be a secret in the wrong place.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from service.errors import StartRefused
+
+ROLES: Final = ("admin", "activation", "collector", "steward", "privacy")
+IDENTITY_KEY_CHARS_MIN: Final = 16
+_SECRET_PREFIX = "whsec_"
+
+_Lists = dict[str, list[str]] | None
+
+
+class SettingsRefused(StartRefused):
+    """An environment variable does not fit. `detail` names it, never its value."""
+
+    code = "settings_refused"
+
+
+def _no_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("names one entry twice")
+    return found
+
+
+def _lists_by_name(value: object) -> object:
+    """A JSON object of lists of text, as `API_KEYS` and `WEBHOOK_SECRETS` are."""
+    if value is None:
+        return None
+    found = value
+    if isinstance(value, str):
+        try:
+            found = json.loads(value, object_pairs_hook=_no_duplicates)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"is not JSON (character {error.pos + 1})") from None
+    lists = isinstance(found, dict) and all(
+        name and isinstance(entry, list) and entry and all(isinstance(item, str) for item in entry)
+        for name, entry in found.items()
+    )
+    if not lists or not found:
+        raise ValueError("must be a JSON object of non-empty lists of text")
+    return found
+
+
+def _known_roles(value: _Lists) -> _Lists:
+    if any(role not in ROLES for roles in (value or {}).values() for role in roles):
+        raise ValueError(f"gives a key a role that does not exist; roles are {', '.join(ROLES)}")
+    return value
+
+
+def _sound_secrets(value: _Lists) -> _Lists:
+    for secret in (secret for secrets in (value or {}).values() for secret in secrets):
+        try:
+            sound = secret.startswith(_SECRET_PREFIX) and base64.b64decode(secret[len(_SECRET_PREFIX) :], validate=True)
+        except binascii.Error:
+            sound = False
+        if not sound:
+            raise ValueError(f"holds a secret that is not {_SECRET_PREFIX} followed by base64")
+    return value
+
+
+def _absolute(path: Path) -> Path:
+    return path.expanduser().absolute()
+
+
+def _cache_home() -> Path:
+    home = os.environ.get("XDG_CACHE_HOME")
+    return (Path(home) if home and Path(home).is_absolute() else Path.home() / ".cache") / "identity-fabric"
+
+
+_Folder = Annotated[Path, AfterValidator(_absolute)]
+ApiKeys = Annotated[_Lists, NoDecode, BeforeValidator(_lists_by_name), AfterValidator(_known_roles)]
+WebhookSecrets = Annotated[_Lists, NoDecode, BeforeValidator(_lists_by_name), AfterValidator(_sound_secrets)]
+
+
+class Settings(BaseSettings):
+    """One attribute for each environment variable, which has its name in upper case. An empty one counts as not set."""
+
+    model_config = SettingsConfigDict(
+        env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True, validate_default=True
+    )
+
+    # ---- what callers reach
+
+    host: str = Field("127.0.0.1", min_length=1, description="address to serve on")
+    port: int = Field(8080, ge=0, le=65_535, description="port to serve on; 0 takes a free one")
+    sample: bool = Field(True, description="load the sample into an empty graph")
+    api_keys: ApiKeys = Field(None, repr=False, description="JSON object, key to list of roles; generated if not set")
+    webhook_secrets: WebhookSecrets = Field(
+        None, repr=False, description="JSON object, provider to list of whsec_… secrets; generated if not set"
+    )
+    policy_file: _Folder | None = Field(
+        None, description="policy activated on first start; the built-in one if not set"
+    )
+    identity_key: SecretStr | None = Field(
+        None,
+        min_length=IDENTITY_KEY_CHARS_MIN,
+        description="the secret under birth ids and pseudonyms; generated if not set, required with NEO4J_URI",
+    )
+    max_body_bytes: int = Field(8 << 20, ge=1 << 10, le=1 << 30, description="largest request body, in bytes")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least severe log line written")
+
+    # ---- where things are kept
+
+    data_dir: _Folder = Field(Path(".local"), description="everything a local run writes")
+    cache_dir: _Folder = Field(
+        default_factory=_cache_home, description="fetched programs, shared by all data folders of this user"
+    )
+
+    # ---- stores of one's own
+
+    neo4j_uri: str | None = Field(None, description="use this Neo4j instead of a local one")
+    neo4j_user: str = Field("neo4j", min_length=1, description="user name at NEO4J_URI")
+    neo4j_password: SecretStr | None = Field(None, description="password at NEO4J_URI")
+    neo4j_database: str = Field("neo4j", min_length=1, description="database at NEO4J_URI")
+    redis_url: SecretStr | None = Field(None, description="use this Redis instead of a local one")
+    store_wait_ms: int = Field(
+        10_000, ge=0, description="how long a store of one's own may take to answer at the start, ms"
+    )
+
+    # ---- limits of the local stores
+
+    neo4j_heap_mb: int = Field(512, ge=256, le=65_536, description="heap of the local Neo4j, MB")
+    neo4j_pagecache_mb: int = Field(256, ge=16, le=1_048_576, description="page cache of the local Neo4j, MB")
+    redis_memory_mb: int = Field(256, ge=16, le=1_048_576, description="memory for values in the local Redis, MB")
+    neo4j_start_ms: int = Field(180_000, ge=5_000, description="how long the local Neo4j may take to answer, ms")
+    neo4j_stop_ms: int = Field(20_000, ge=1_000, le=25_000, description="how long the local Neo4j may take to end, ms")
+
+    # ---- limits in the graph
+
+    transaction_timeout_ms: int = Field(10_000, ge=100, description="longest transaction, ms")
+    lock_timeout_ms: int = Field(5_000, ge=100, description="longest wait for a lock in the graph, ms")
+    acquisition_timeout_ms: int = Field(5_000, ge=100, description="longest wait for a connection to the graph, ms")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Settings:
+        if self.neo4j_uri is not None and self.identity_key is None:
+            raise ValueError("IDENTITY_KEY is required with NEO4J_URI: set it to the key that this graph was made with")
+        if self.lock_timeout_ms > self.transaction_timeout_ms:
+            raise ValueError("LOCK_TIMEOUT_MS must not be longer than TRANSACTION_TIMEOUT_MS")
+        return self
+
+
+def load_settings(given: Mapping[str, object] | None = None) -> Settings:
+    """Settings from the environment; `given` (attribute to value) goes before it. Raises SettingsRefused."""
+    try:
+        return Settings(**(dict(given) if given else {}))  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise SettingsRefused("; ".join(_line(dict(found)) for found in error.errors())) from None
+
+
+def _line(found: dict[str, object]) -> str:
+    """One error without the value: its name and what was expected."""
+    place = found["loc"]
+    says = str(found["msg"]).removeprefix("Value error, ")
+    if not isinstance(place, tuple) or not place:
+        return says
+    if found["type"] != "value_error":
+        says = says[:1].lower() + says[1:]
+        says = "must be" + says.removeprefix("input should be") if says.startswith("input should be") else says
+        says = says.partition(", unable to parse")[0]
+    return f"{str(place[0]).upper()} {says}"
