@@ -1,4 +1,4 @@
-"""Puts the service together: the only place that builds graph and cache objects, and that knows the order of a start."""
+"""Puts the service together: the only place that builds graph and cache objects and knows the order of a start."""
 
 from __future__ import annotations
 
@@ -43,6 +43,7 @@ from service.local.secrets import api_keys, identity_key, webhook_secrets
 from service.resolution.profile_ids import births_under
 from service.settings import Settings
 from service.telemetry import METRICS, configure_logs
+from service.welcome import welcome
 
 Say = Callable[[str], None]
 log = structlog.get_logger()
@@ -144,7 +145,7 @@ async def assembled(settings: Settings, stores: Stores, say: Say) -> AsyncIterat
         write_path = WritePath(
             ledger, outbox, policies.at, births_under(secret), pseudonyms_under(secret), clock, METRICS
         )
-        sweeper = Sweeper(write_path)
+        sweeper = Sweeper(write_path, reader.is_due)
         lookup = Lookup(cache, reader, policies.active, sweeper.apply_due, clock, METRICS)
         services = Services(
             keyring,
@@ -220,6 +221,7 @@ async def _load_sample(instance: Assembled, say: Say) -> None:
 async def _serve_until_told(
     settings: Settings, stores: Stores, instance: Assembled, listening: socket.socket, base_url: str, say: Say
 ) -> None:
+    lines = await welcome(settings, base_url, instance.services)
     config = uvicorn.Config(
         instance.app,
         log_config=None,
@@ -245,7 +247,7 @@ async def _serve_until_told(
             redis_url=stores.redis_url,
             identity_key=identity_key(settings),
         )
-        for line in _welcome(settings, base_url):
+        for line in lines:
             say(line)
         await asyncio.wait({serving, broken}, return_when=asyncio.FIRST_COMPLETED)
         if broken.done():
@@ -255,25 +257,3 @@ async def _serve_until_told(
         server.should_exit = True
         broken.cancel()
         await asyncio.wait({serving, broken})
-
-
-def _welcome(settings: Settings, base_url: str) -> list[str]:
-    """What a person who started the service reads when it is up."""
-    if settings.api_keys is None:
-        keys = settings.data_dir / "api-keys.json"
-        reads = f"""python3 -c 'import json,sys; print(next(k for k, r in json.load(open(sys.argv[1])).items() if "admin" in r))' {keys}"""
-        key_line = f"  KEY=$({reads})"
-        where = f"the keys are in {keys}, one for each role; the first line below takes the admin's"
-    else:
-        key_line = "  KEY=one-of-your-API_KEYS-with-the-role-admin"
-        where = "the keys are those of API_KEYS"
-    person = "namespace=crm_id&value=tom"
-    return [
-        f"Identity Fabric answers at {base_url}   (its API: {base_url}/docs)",
-        where,
-        key_line,
-        f"""  curl -s {base_url}/readyz""",
-        f"""  curl -s -H "Authorization: Bearer $KEY" -H 'Content-Type: application/json' {base_url}/v1/links -d '{{"a": {{"namespace": "crm_id", "value": "tom"}}, "b": {{"namespace": "device_id", "value": "toms-phone"}}, "method": "deterministic", "source": "crm", "rule": "login"}}'""",
-        f"""  curl -s -H "Authorization: Bearer $KEY" '{base_url}/v1/profiles?{person}'""",
-        "Ctrl-C ends it, its Neo4j and its Redis.",
-    ]

@@ -1,4 +1,4 @@
-"""What `/openapi.json` says of routes whose bodies are read strictly by our own reader. It is made from the same models."""
+"""What `/openapi.json` says of routes whose bodies are read strictly by our own reader. Made from the same models."""
 
 from __future__ import annotations
 
@@ -110,8 +110,12 @@ def document(app: FastAPI) -> None:
             )
             schemas |= bodies.get("$defs", {}) | shown.get("$defs", {})
             components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+            for name in ("HTTPValidationError", "ValidationError"):  # the framework's own, which nobody is answered
+                schemas.pop(name, None)
             for path, operations in made["paths"].items():
                 for operation in operations.values():
+                    if "HTTPValidationError" in str(operation["responses"].get("422")):
+                        operation["responses"]["422"] = answers(ProblemOut, 422)[422]
                     if path.startswith("/v1/") and not path.startswith("/v1/webhooks/"):
                         operation["security"] = [{"key": []}]
             made["paths"].setdefault("/v1/profiles", {})["get"] = _lookup_operation()

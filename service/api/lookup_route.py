@@ -60,7 +60,7 @@ def confidence_of(text: str | None) -> float:
 
 
 def purpose_of(text: str | None, policy: Policy, *, required: bool) -> str:
-    """The purpose asked for, '' where none is. Raises PurposeRequired, Invalid for one that the policy does not know."""
+    """The purpose asked for, '' where none is. Raises PurposeRequired, Invalid for an unknown one."""
     if not text:
         if required:
             raise PurposeRequired()

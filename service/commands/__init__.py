@@ -1,1 +1,1 @@
-"""Use cases. Each takes changes or questions and answers with receipts or views; they know stores by what these offer."""
+"""Use cases: changes or questions in, receipts or views out. They know the stores by what those offer."""

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 
 from service.model.changes import (
     Change,
-    ExpireDue,
     LinkReceipt,
     Merge,
     ObserveLink,
@@ -20,7 +19,6 @@ from service.model.changes import (
     Revoke,
     Split,
     StewardReceipt,
-    SweepReceipt,
     Undo,
 )
 
@@ -79,11 +77,6 @@ def _one(origin: Origin, change: Change, receipt: Receipt, policy_version: int, 
             "revocation_id": receipt.revocation_id,
         }
         reason = change.reason
-    elif isinstance(change, ExpireDue) and isinstance(receipt, SweepReceipt):
-        if not receipt.flipped:
-            return []
-        body |= {"action": "links.expired", "outcome": f"expired {receipt.flipped}"}
-        reason = ""
     else:
         return []
     if reason:
@@ -104,3 +97,13 @@ def entries_of(
         if not isinstance(change, ObserveLink):
             bodies += _one(origin, change, receipt, policy_version, pseudonym)
     return bodies
+
+
+def expiry_entry(links: int, policy_version: int) -> Body:
+    """The audit entry of links whose time was over."""
+    return {
+        "actor": "service:expiry",
+        "action": "links.expired",
+        "outcome": f"expired {links}",
+        "policy_version": policy_version,
+    }

@@ -47,11 +47,10 @@ def events_of(settled: Settlement) -> list[Event]:
         moves.setdefault(move.source, {}).setdefault(move.target, []).append(move.key)
     events: list[Event] = []
     joined = moves.pop(None, {})
-    for profile_id in sorted(settled.after):
-        if profile_id not in settled.before:
-            events.append(
-                {"type": "profile.created", "profile_id": profile_id, "identifiers": joined.pop(profile_id, [])}
-            )
+    events += [
+        {"type": "profile.created", "profile_id": profile_id, "identifiers": joined.pop(profile_id, [])}
+        for profile_id in sorted(settled.after.keys() - settled.before.keys())
+    ]
     events += [_moved(None, target, keys) for target, keys in sorted(joined.items(), key=str)]
     for source, targets in sorted(moves.items(), key=str):
         assert source is not None

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from service.commands import observe, revoke, steward
 from service.commands.announce import Event, events_of
+from service.commands.compose import note_versions
+from service.commands.observe import flip_due
 from service.commands.ports import Turn
 from service.commands.settle import settle
 from service.commands.steps import Settle, Settlement, Step
@@ -22,6 +24,7 @@ from service.model.changes import (
     RetractLink,
     Revoke,
     Split,
+    SweepReceipt,
     Undo,
 )
 from service.model.identifiers import AssertionId
@@ -105,18 +108,35 @@ class Carrier:
         if missing or missing.due:
             self._world.take(missing, await self._turn.load(missing, self._world.now))
 
-    async def carry_out(self, changes: Sequence[tuple[Change, Origin]]) -> Carried:
+    async def apply_due(self, carried: Carried) -> int:
+        """Flip the links that have fallen due, as far as one turn goes; returns how many."""
+        step = flip_due(self._world)
+        try:
+            asks = next(step)
+            while True:
+                if isinstance(asks, Wanted):
+                    await self.load(asks)
+                    asks = step.send(None)
+                    continue
+                settled = await self._settle()
+                self._announce((), (), settled, carried)
+                note_versions(self._world)
+                asks = step.send(settled)
+        except StopIteration as done:
+            receipt: SweepReceipt = done.value
+            return receipt.flipped
+
+    async def carry_out(self, changes: Sequence[tuple[Change, Origin]], carried: Carried) -> None:
         """All changes, segment by segment. A change that is refused has its error as outcome and changed nothing."""
         wanted = Wanted()
         for change, _ in changes:
             wanted.add(wanted_by(change))
         await self.load(wanted)
-        carried = Carried()
         for index, segment in enumerate(segments(changes)):
             if index:
                 self._world.now += 1
             await self._segment(segment, carried)
-        return carried
+            note_versions(self._world)
 
     async def _segment(self, segment: Sequence[tuple[Change, Origin]], carried: Carried) -> None:
         begun: list[Step | Outcome] = []
@@ -176,6 +196,9 @@ class Carrier:
                 profile = self._world.state(change.identifier).profile
                 if profile is not None:
                     events.append({"type": "consent.changed", "profile_id": profile})
+        if not segment:
+            over = [p for p, members in sorted(settled.before.items()) if not settled.touched.isdisjoint(members)]
+            events += [{"type": "profile.expired", "profile_id": profile_id} for profile_id in over]
         cause = _cause(segment)
         for event in events:
             self._world.seq += 1
@@ -183,7 +206,9 @@ class Carrier:
 
 
 def _cause(segment: Sequence[tuple[Change, Origin]]) -> dict[str, object]:
-    """Who and why, for the history of the profiles that a segment changed."""
+    """Who and why, for the history of the profiles that a segment changed. No change at all: time went by."""
+    if not segment:
+        return {"actor": "service:expiry", "action": "expire", "reason": ""}
     actors = sorted({origin.actor for _, origin in segment})
     actions = sorted({type(change).__name__ for change, _ in segment})
     reason = getattr(segment[0][0], "reason", "") if len(segment) == 1 else ""

@@ -33,14 +33,14 @@ class Found:
 
 
 class Lookup:
-    """Answers look-ups. `apply_due` has the links that have fallen due flipped, and returns when that is true."""
+    """Answers look-ups. `apply_due` has what has fallen due around identifiers flipped, and returns when it is true."""
 
     def __init__(
         self,
         cache: Cache,
         reader: Reader,
         policy: Callable[[], Policy],
-        apply_due: Callable[[], Awaitable[None]],
+        apply_due: Callable[[Sequence[IdentifierKey]], Awaitable[None]],
         clock: Clock,
         metrics: Metrics,
     ) -> None:
@@ -102,20 +102,21 @@ class Lookup:
 
     async def _read_ids(self, ids: list[ProfileId]) -> dict[ProfileId, Profile]:
         found = await self._reader.profiles_by_id(ids)
-        if self._due(found.values()):
-            await self._apply_due()
+        if due := self._due(found.values()):
+            await self._apply_due(due)
             found = await self._reader.profiles_by_id(ids)
         return found
 
-    def _due(self, profiles: Iterable[Profile]) -> bool:
+    def _due(self, profiles: Iterable[Profile]) -> list[IdentifierKey]:
+        """One member of each profile whose time has come."""
         now = self._clock.now_ms()
-        return any(profile.due is not None and profile.due <= now for profile in profiles)
+        return [p.members[0].key for p in profiles if p.due is not None and p.due <= now]
 
     async def _profiles(self, keys: Sequence[IdentifierKey]) -> dict[IdentifierKey, Profile]:
         """Profiles from the graph; a due time that has come is applied first."""
         found = await self._reader.profiles(keys)
-        if self._due(found.values()):
-            await self._apply_due()
+        if due := self._due(found.values()):
+            await self._apply_due(due)
             found = await self._reader.profiles(keys)
         return found
 

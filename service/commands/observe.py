@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
+from itertools import groupby
 
 from service.commands.steps import SETTLE, Step
 from service.commands.world import Wanted, World
 from service.errors import UnknownLink
 from service.model.changes import ExpireDue, LinkReceipt, ObserveLink, RetractLink, SweepReceipt
 from service.model.evidence import Link
-from service.model.identifiers import IdentifierKey, LinkId, pair_of
+from service.model.identifiers import IdentifierKey, LinkId, ProfileId, pair_of
 from service.resolution.activity import due_of, updated
 
-SWEEP_LINKS_MAX = 500
+DUE_LINKS_MAX = 500
 
 
 def wanted_by_link(change: ObserveLink) -> Wanted:
@@ -94,20 +96,64 @@ def retract_link(world: World, change: RetractLink) -> Step:
     return receipt_of(world, change.link_id, link.a)
 
 
-def wanted_by_expiry(_: ExpireDue) -> Wanted:
-    """The links that have fallen due, a small turn's worth."""
-    return Wanted(due=SWEEP_LINKS_MAX)
+def flip_due(world: World) -> Step:
+    """Flip links whose time is over, each at its own time, so that recorded intervals end when they were due.
+
+    A turn does so before anything else, up to a limit. They stay, withheld as expired, until they are observed again.
+    """
+    now = world.now
+    yield Wanted(due=DUE_LINKS_MAX)
+    due = sorted((world.links[link_id] for link_id in world.due), key=lambda link: (link.due or 0, link.link_id))
+    yield Wanted({end for link in due for end in link.pair}, {link.pair for link in due})
+    for at, links in groupby(due, key=lambda link: link.due or 0):
+        world.now = min(at, now)
+        for link in links:
+            world.set_link(world.links[link.link_id])
+        yield SETTLE
+    world.now = now
+    return SweepReceipt(len(due), more=len(due) >= DUE_LINKS_MAX)
 
 
-def expire_due(world: World, _: ExpireDue) -> Step:
-    """Flip links whose time is over; they stay, withheld as expired, until they are observed again."""
-    due = [world.links[link_id] for link_id in world.due]
+def wanted_by_expiry(change: ExpireDue) -> Wanted:
+    """The identifiers that a reader met a due time at."""
+    return Wanted(identifiers=set(change.keys))
+
+
+def _neighbours(world: World, profiles: Iterable[ProfileId]) -> set[ProfileId]:
+    ends = {
+        end
+        for profile_id in profiles
+        for key in world.members[profile_id]
+        for link_id in world.links_at.get(key, ())
+        for end in world.links[link_id].pair
+    }
+    return {profile for end in ends if (profile := world.state(end).profile) is not None}
+
+
+def expire_due(world: World, change: ExpireDue) -> Step:
+    """Work out anew until when profiles hold, and flip what has fallen due in and around them.
+
+    A turn flips what is due before it does anything else, up to a limit; where more is due than that, this goes before.
+    """
+    profiles = {profile for key in change.keys if (profile := world.state(key).profile) is not None}
+    yield Wanted(profiles=profiles)
+    around = _neighbours(world, profiles) | profiles
+    yield Wanted(profiles=around)
+    due = [
+        link
+        for profile_id in around
+        for key in world.members[profile_id]
+        for link_id in world.links_at.get(key, ())
+        if (link := world.links[link_id]).a == key and falls_due(link, world.now)
+    ]
     yield Wanted(identifiers={end for link in due for end in link.pair}, pairs={link.pair for link in due})
-    flipped = 0
-    for link_id in world.due:
-        link = world.links[link_id]
-        if link.inactive is None and link.due is not None and link.due <= world.now:
-            world.set_link(link)
-            flipped += 1
+    for link in due:
+        world.set_link(world.links[link.link_id])
+    world.touched.update(key for key in change.keys if world.state(key).profile is not None)
     yield SETTLE
-    return SweepReceipt(flipped, len(world.due) >= SWEEP_LINKS_MAX)
+    return SweepReceipt(len(due), more=False)
+
+
+def falls_due(link: Link, now: int) -> bool:
+    """Whether an active link's time is over."""
+    return link.inactive is None and link.due is not None and link.due <= now

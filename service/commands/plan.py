@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
-from service.commands.world import World
+from service.commands.world import Version, World
 from service.model.changes import Remembered, Revocation
 from service.model.evidence import Assertion, ConsentRecord, Hand, Link, Reason
-from service.model.identifiers import IdentifierKey, Pair, ProfileId
-from service.model.profile import Member, Profile
+from service.model.identifiers import IdentifierKey, ProfileId
+from service.model.profile import Profile
 from service.model.state import IdentifierState
-from service.resolution.profile_ids import seniority
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,22 @@ class Stay:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredProfile:
+    """How a profile is from now on. `profile` None: its id is shown no more.
+
+    `since`: when its structure last changed; `closes_at`: when what was stored before stopped being true, None where
+    only times of observation changed. `passed`: versions between, each with when it began and ended.
+    """
+
+    profile_id: ProfileId
+    profile: Profile | None
+    born: IdentifierKey | None
+    since: int | None
+    closes_at: int | None
+    passed: tuple[tuple[Profile, int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """An audit entry before it is chained; `body` holds no personal value."""
 
@@ -70,9 +86,8 @@ class Plan:
     left: list[tuple[IdentifierKey, int]] = field(default_factory=list)
     passed: list[Stay] = field(default_factory=list)
     joined: list[Stay] = field(default_factory=list)
-    profiles: list[Profile] = field(default_factory=list)
-    retired: list[ProfileId] = field(default_factory=list)
-    born: dict[ProfileId, IdentifierKey] = field(default_factory=dict)
+    profiles: list[StoredProfile] = field(default_factory=list)
+    lowered: dict[ProfileId, int] = field(default_factory=dict)
     ids: list[StoredId] = field(default_factory=list)
     assertions_new: list[Assertion] = field(default_factory=list)
     assertions: list[Assertion] = field(default_factory=list)
@@ -92,7 +107,7 @@ class Plan:
             or self.links_new
             or self.links
             or self.profiles
-            or self.retired
+            or self.lowered
             or self.assertions_new
             or self.assertions
             or self.consents
@@ -102,41 +117,19 @@ class Plan:
         )
 
 
-def _profile(world: World, profile_id: ProfileId) -> Profile:
-    """The profile as it is stored: members in seniority order, accepted edges with the best confidence."""
-    members = world.members[profile_id]
-    states = sorted(
-        (world.state(key) for key in members), key=lambda s: seniority(s.key, s.first_seen or 0, world.policy)
+def _stored(world: World, profile_id: ProfileId, versions: list[Version]) -> StoredProfile:
+    """The versions of one profile in this turn, folded into what is stored."""
+    changes = [version for version in versions if version.restructured]
+    last = versions[-1].profile
+    passed = tuple(
+        (version.profile, version.since, after.since)
+        for version, after in pairwise(changes)
+        if version.profile is not None and version.since < after.since
     )
-    index = {state.key: i for i, state in enumerate(states)}
-    best: dict[Pair, float] = {}
-    dues: list[int] = []
-    households: set[IdentifierKey] = set()
-    for key in members:
-        for link_id in world.links_at.get(key, ()):
-            link = world.links[link_id]
-            if link.inactive is not None:
-                continue
-            if link.due is not None:
-                dues.append(link.due)
-            other = link.b if link.a == key else link.a
-            if other in index:
-                if link.a == key and world.withheld.get(link_id) is None:
-                    best[link.pair] = max(best.get(link.pair, 0.0), link.confidence)
-            elif world.is_household(other):
-                households.add(other)
-        for bond in world.steward_bonds_of(key):
-            if bond.a == key and bond.b in index:
-                best[bond.pair] = 1.0
-    return Profile(
-        profile_id,
-        tuple(Member(s.key, s.first_seen or 0, s.last_seen or 0, s.sources, s.consents) for s in states),
-        tuple((index[a], index[b], confidence) for (a, b), confidence in sorted(best.items())),
-        tuple(sorted(households)),
-        world.now,
-        world.seq,
-        min(dues, default=None),
-    )
+    born = world.born.get(profile_id)  # also of an id that was shown within the turn only
+    if not changes:
+        return StoredProfile(profile_id, last, born, None, None)
+    return StoredProfile(profile_id, last, born, changes[-1].since, changes[0].since, passed)
 
 
 def _stays(world: World, plan: Plan) -> None:
@@ -148,7 +141,7 @@ def _stays(world: World, plan: Plan) -> None:
         stored = world.stored_states.get(key)
         if stored is not None and stored.profile is not None:
             plan.left.append((key, steps[0][2]))
-        for (_, target, since), (_, _, until) in zip(steps, steps[1:], strict=False):
+        for (_, target, since), (_, _, until) in pairwise(steps):
             if target is not None:
                 plan.passed.append(Stay(key, target, since, until))
         _, target, since = steps[-1]
@@ -204,16 +197,15 @@ def plan_of(world: World) -> Plan:
     _changed_links(world, plan)
     _changed_assertions(world, plan)
     _stays(world, plan)
-    for profile_id in sorted(world.rewritten):
-        if world.members.get(profile_id):
-            plan.profiles.append(_profile(world, profile_id))
-            plan.born[profile_id] = world.born[profile_id]
-        else:
-            plan.retired.append(profile_id)
+    plan.profiles = [_stored(world, profile_id, world.versions[profile_id]) for profile_id in sorted(world.versions)]
+    plan.lowered = {pid: due for pid, due in world.lowered.items() if pid not in world.versions}
     plan.consents = list(world.recorded)
     plan.revocations = list(world.revocations)
     drops = set(world.seen_before)
-    for profile in plan.profiles:
-        drops.update(member.key for member in profile.members)
+    for stored in plan.profiles:
+        if stored.profile is not None:
+            drops.update(member.key for member in stored.profile.members)
+    for profile_id in plan.lowered:
+        drops |= world.members[profile_id]
     plan.drops = sorted(drops)
     return plan

@@ -21,13 +21,14 @@ class Head:
     """The one node whose lock orders all writes, as read under that lock.
 
     `now`: ms, the database's clock, never less than the last time used. `pending`: sequence → cache keys whose drops
-    are not known to be through, of any instance.
+    are not known to be through, of any instance. `due`: whether any link has fallen due.
     """
 
     seq: int
     now: int
     policy_version: int
     pending: dict[int, list[IdentifierKey]]
+    due: bool = False
 
 
 class OutcomeUnknown(Exception):

@@ -8,7 +8,9 @@ global one, at the cost of a few neighbouring profiles.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
+from dataclasses import dataclass
 
+from service.commands.compose import due_among
 from service.commands.steps import Move, Settlement
 from service.commands.world import Wanted, World
 from service.model.evidence import Bond, Reason, Tier
@@ -17,7 +19,7 @@ from service.resolution.profile_ids import senior_of
 from service.resolution.ranking import bar_of
 from service.resolution.resolve import Resolution, resolve
 
-Unit = str  # a profile id, or the key of an identifier that is in no profile yet
+Unit = str  # a profile id, or the key of an identifier that is in no profile yet; only a key has a colon
 
 
 def _takes_part(world: World, key: IdentifierKey) -> bool:
@@ -29,11 +31,11 @@ def _unit_of(world: World, key: IdentifierKey) -> Unit:
 
 
 def _members(world: World, unit: Unit) -> frozenset[IdentifierKey]:
-    return world.members[ProfileId(unit)] if unit.startswith("prf_") else frozenset((IdentifierKey(unit),))
+    return frozenset((IdentifierKey(unit),)) if ":" in unit else world.members[ProfileId(unit)]
 
 
 def _ids(units: Iterable[Unit]) -> set[ProfileId]:
-    return {ProfileId(unit) for unit in units if unit.startswith("prf_")}
+    return {ProfileId(unit) for unit in units if ":" not in unit}
 
 
 def _keys(world: World, units: Iterable[Unit]) -> set[IdentifierKey]:
@@ -81,8 +83,17 @@ def _ring(world: World, region: set[Unit]) -> set[Unit]:
     return {_unit_of(world, end) for end in ends} - region
 
 
-def partition(world: World) -> Generator[Wanted, None, tuple[Resolution, set[Unit]]]:
-    """Resolve what has been touched: the resolution over region and ring, and the region's units."""
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """The resolution over region and ring, and the units of both as they went in."""
+
+    resolution: Resolution
+    region: set[Unit]
+    ring: set[Unit]
+
+
+def partition(world: World) -> Generator[Wanted, None, Partition]:
+    """Resolve what has been touched."""
     region = {_unit_of(world, key) for key in world.touched if _takes_part(world, key)}
     while True:
         yield from _complete(world, region)
@@ -94,12 +105,13 @@ def partition(world: World) -> Generator[Wanted, None, tuple[Resolution, set[Uni
         clusters = set(resolution.clusters)
         disturbed = {unit for unit in ring if _members(world, unit) not in clusters}
         if not disturbed:
-            return resolution, region
+            return Partition(resolution, region, ring)
         region |= disturbed
 
 
-def conclude(world: World, resolution: Resolution, region: set[Unit]) -> Settlement:
+def conclude(world: World, found: Partition) -> Settlement:
     """Give every cluster of the region its id, and put the outcome into the world."""
+    resolution, region = found.resolution, found.region
     keys = _keys(world, region)
     before = {pid: world.members[pid] for pid in _ids(region)}
     first_seen = {key: world.state(key).first_seen or 0 for key in keys}
@@ -119,6 +131,7 @@ def conclude(world: World, resolution: Resolution, region: set[Unit]) -> Settlem
     world.settled(before, after, seniors, moves)
     for key in keys:
         _withhold(world, resolution, key)
+    _note_dues(world, after, _ids(found.ring))
     touched = frozenset(world.touched)
     world.touched.clear()
     return Settlement(world.now, before, after, tuple(moves), touched)
@@ -137,7 +150,33 @@ def _withhold(world: World, resolution: Resolution, key: IdentifierKey) -> None:
         world.withheld[link_id] = reason
 
 
+def _note_dues(world: World, after: Iterable[ProfileId], ring: Iterable[ProfileId]) -> None:
+    """Until when the profiles of the region hold: the first due time among their links and those of their neighbours.
+
+    A neighbour that would have to be asked again sooner than it knows is told so; one that need not any more finds out
+    when it is asked.
+    """
+    own = {profile_id: due_among(world, world.members[profile_id]) for profile_id in (*after, *ring)}
+    soonest = dict(own)
+    for profile_id in after:
+        for bond in _live(world, world.members[profile_id]):
+            for end in (bond.a, bond.b):
+                other = world.state(end).profile
+                if other is not None and other != profile_id and other in own:
+                    soonest[profile_id] = _sooner(soonest[profile_id], own[other])
+                    soonest[other] = _sooner(soonest[other], own[profile_id])
+    for profile_id in after:
+        world.dues[profile_id] = soonest[profile_id]
+    for profile_id in ring:
+        due, known = soonest[profile_id], world.dues.get(profile_id)
+        if due is not None and (known is None or due < known):
+            world.dues[profile_id] = world.lowered[profile_id] = due
+
+
+def _sooner(a: int | None, b: int | None) -> int | None:
+    return b if a is None else a if b is None else min(a, b)
+
+
 def settle(world: World) -> Generator[Wanted, None, Settlement]:
     """Resolve what has been touched and put the outcome into the world."""
-    resolution, region = yield from partition(world)
-    return conclude(world, resolution, region)
+    return conclude(world, (yield from partition(world)))

@@ -106,6 +106,8 @@ def merge(world: World, change: Merge, actor: str, new_id: AssertionId) -> Step:
     for profile_id in change.profiles:
         current = yield from _today(world, profile_id)
         profiles.append(current)
+    if len(profiles) < 2:
+        raise Invalid.at("/profiles", "names fewer than two")
     if len(set(profiles)) < len(profiles):
         raise Invalid.at("/profiles", "names one profile twice")
     survivor = None
@@ -130,8 +132,9 @@ def merge(world: World, change: Merge, actor: str, new_id: AssertionId) -> Step:
     )
     world.set_assertion(assertion)
     if survivor is not None:
-        resolution, _ = yield from partition(world)
-        result = next(cluster for cluster in resolution.clusters if assertion.seniors[0] in cluster)
+        resolution = (yield from partition(world)).resolution
+        keeper = _senior(world, world.members[survivor])  # linking may be withdrawn, so that the others don't join it
+        result = next(cluster for cluster in resolution.clusters if keeper in cluster)
         hand = Hand(assertion.at, survivor, _senior(world, result))
         world.set_assertion(replace(assertion, hand=hand))
         yield from _set_hand(world, hand, in_force_now=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import orjson
 import structlog
@@ -11,7 +11,8 @@ import structlog
 from service.commands.carry_out import Outcome
 from service.commands.write_path import WritePath
 from service.errors import FabricError
-from service.model.changes import ExpireDue, Origin, SweepReceipt
+from service.model.changes import ExpireDue, Origin
+from service.model.identifiers import IdentifierKey
 
 log = structlog.get_logger()
 SWEEP_EVERY_S = 1.0
@@ -23,12 +24,12 @@ def _render(outcomes: Sequence[Outcome]) -> tuple[int, bytes]:
 
 
 class Sweeper:
-    """Sweeps in the background; a reader that meets a due time first has the sweep done at once."""
+    """Sweeps in the background; a reader that meets a due time first has that region swept at once."""
 
-    def __init__(self, write_path: WritePath) -> None:
+    def __init__(self, write_path: WritePath, is_due: Callable[[], Awaitable[bool]]) -> None:
         self._write_path = write_path
+        self._is_due = is_due
         self._task: asyncio.Task[None] | None = None
-        self._under_way: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begin to sweep."""
@@ -40,26 +41,22 @@ class Sweeper:
             self._task.cancel()
             await asyncio.wait([self._task])
 
-    async def apply_due(self) -> None:
-        """Flip all that is due, and return when that is true everywhere. Raises FabricError where it can't be."""
-        if self._under_way is None or self._under_way.done():
-            self._under_way = asyncio.create_task(self._sweep())
-        await asyncio.shield(self._under_way)
+    async def apply_due(self, keys: Sequence[IdentifierKey]) -> None:
+        """Flip what is due in and around the profiles of these identifiers; returns when that is true everywhere.
 
-    async def _sweep(self) -> None:
-        more = True
-        while more:
-            answered = await self._write_path.submit([ExpireDue()], _ORIGIN, _render)
-            (outcome,) = answered.outcomes
-            if isinstance(outcome, FabricError):
-                raise outcome
-            more = isinstance(outcome, SweepReceipt) and outcome.more
+        Raises FabricError where it can't be.
+        """
+        answered = await self._write_path.submit([ExpireDue(tuple(keys))], _ORIGIN, _render)
+        (outcome,) = answered.outcomes
+        if isinstance(outcome, FabricError):
+            raise outcome
 
     async def _sweep_on(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_EVERY_S)
             try:
-                await self.apply_due()
+                while await self._is_due():
+                    await self.apply_due(())
             except FabricError:
                 pass  # the store is away; readiness shows it, and the next sweep finds what is due
             except Exception:

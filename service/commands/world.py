@@ -14,6 +14,7 @@ from service.model.changes import Revocation
 from service.model.evidence import Assertion, Bond, ConsentRecord, Hand, Link, Reason, Tier
 from service.model.identifiers import AssertionId, IdentifierKey, LinkId, Pair, ProfileId, pair_of
 from service.model.policy import Policy
+from service.model.profile import Profile
 from service.model.state import IdentifierState
 from service.resolution.activity import inactive_of
 from service.resolution.profile_ids import Births
@@ -55,8 +56,11 @@ class Wanted:
 
 @dataclass(slots=True)
 class Loaded:
-    """What a load brought. `profiles`: id → present members. `unfollowed`: members whose links were left out because
-    they bridge nothing. `born`: id → the identifier that it was born from. `hands`: those in force, by id.
+    """What a load brought.
+
+    `profiles`: id → present members. `unfollowed`: members whose links were left out because they bridge nothing.
+    `dues`: until when each profile holds. `born`: id → the identifier that it was born from. `hands`: those in force,
+    by id. `due`: the links that have fallen due.
     """
 
     identifiers: list[IdentifierState] = field(default_factory=list)
@@ -64,10 +68,20 @@ class Loaded:
     withheld: dict[LinkId, Reason] = field(default_factory=dict)
     profiles: dict[ProfileId, list[IdentifierKey]] = field(default_factory=dict)
     unfollowed: set[IdentifierKey] = field(default_factory=set)
+    dues: dict[ProfileId, int | None] = field(default_factory=dict)
     born: dict[ProfileId, IdentifierKey] = field(default_factory=dict)
     hands: dict[ProfileId, tuple[Hand, ...]] = field(default_factory=dict)
     assertions: list[Assertion] = field(default_factory=list)
     due: list[LinkId] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """How a profile looks from `since` (ms) on; None: its id is shown no more. Not `restructured`: only seen again."""
+
+    since: int
+    profile: Profile | None
+    restructured: bool
 
 
 class World:
@@ -92,7 +106,6 @@ class World:
         self.assertions: dict[AssertionId, Assertion] = {}
         self.touched: set[IdentifierKey] = set()
         self.moves: list[tuple[IdentifierKey, ProfileId | None, ProfileId | None, int]] = []
-        self.rewritten: set[ProfileId] = set()
         self.changed_ids: set[ProfileId] = set()
         self.seen_before: set[IdentifierKey] = set()
         self.recorded: list[tuple[IdentifierKey, ConsentRecord]] = []
@@ -105,6 +118,11 @@ class World:
         self._links_of_known: set[IdentifierKey] = set()
         self._ids_known: set[ProfileId] = set()
         self.due: list[LinkId] = []
+        self.dues: dict[ProfileId, int | None] = {}
+        self.lowered: dict[ProfileId, int] = {}
+        self.restructured: set[IdentifierKey] = set()
+        self.versions: dict[ProfileId, list[Version]] = {}
+        self.unversioned: set[ProfileId] = set()
         self._bars: dict[IdentifierKey, tuple[IdentifierState, Reason | None]] = {}
 
     # ---- loading
@@ -124,6 +142,7 @@ class World:
             if profile_id not in self.members:
                 self.members[profile_id] = frozenset(loaded.profiles.get(profile_id, ()))
                 self._links_of_known.update(self.members[profile_id] - loaded.unfollowed)
+                self.dues[profile_id] = loaded.dues.get(profile_id)
         for profile_id in wanted.ids:
             if profile_id not in self._ids_known:
                 self._ids_known.add(profile_id)
@@ -136,7 +155,8 @@ class World:
                 self.stored_assertions[assertion.assertion_id] = assertion
         self._pairs_known |= wanted.pairs
         self._links_of_known |= wanted.links_of
-        self.due += loaded.due
+        if wanted.due:
+            self.due = loaded.due
 
     def missing(self, wanted: Wanted) -> Wanted:
         """The part of `wanted` that is not here yet."""
@@ -183,6 +203,9 @@ class World:
         """Store a link with its activity worked out anew, keep its ends' counts of neighbours, and touch both."""
         linking = self.state(link.a).linking and self.state(link.b).linking
         link = replace(link, inactive=inactive_of(link, self.policy, linking=linking, now=self.now))
+        known = self.links.get(link.link_id)
+        if known is None or (known.inactive, known.confidence) != (link.inactive, link.confidence):
+            self.restructured.update(link.pair)
         was = self._counts(link.pair)
         self._put(link)
         self.withheld.setdefault(link.link_id, None)
@@ -225,6 +248,7 @@ class World:
                 sides = tuple(s for s in state.sides if s[0] != aid) + (() if assertion.undone else ((aid, side),))
                 self.change(replace(state, sides=sides))
         self.touched.update(assertion.named, *assertion.sides)
+        self.restructured |= self.touched
 
     # ---- what resolve() is given
 
@@ -287,5 +311,6 @@ class World:
         for key, source, target in moves:
             self.change(replace(self.state(key), profile=target))
             self.moves.append((key, source, target, self.now))
-        self.rewritten.update(before)
-        self.rewritten.update(after)
+            self.restructured.add(key)
+        self.unversioned.update(before)
+        self.unversioned.update(after)

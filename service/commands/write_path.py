@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 import structlog
 
 from service.clock import Clock
-from service.commands.account import Pseudonym, entries_of
-from service.commands.carry_out import Carrier, Outcome
+from service.commands.account import Pseudonym, entries_of, expiry_entry
+from service.commands.carry_out import Carried, Carrier, Outcome
 from service.commands.outbox import Outbox
 from service.commands.plan import Entry, Plan, StoredAnswer, plan_of
 from service.commands.ports import Head, Ledger, OutcomeUnknown, Turn
@@ -23,6 +23,7 @@ from service.commands.queue import Answered, Job, JobQueue, Render, Slice
 from service.commands.world import World
 from service.errors import FabricError, IdempotencyKeyReused, Internal, NotYetEnforced, StoreUnavailable
 from service.model.changes import Change, Origin, Receipt
+from service.model.identifiers import IdentifierKey
 from service.model.policy import Policy
 from service.resolution.profile_ids import Births
 from service.telemetry import Metrics
@@ -179,23 +180,25 @@ class WritePath:
             self._budget = min(limits.batch_max, int(self._budget * 1.25) + 1)
 
     async def _with_retries(self, slices: list[Slice]) -> _Attempt:
-        """One attempt, again while the graph is out of reach for a moment. An unknown outcome is settled, not guessed."""
+        """One attempt, again while the graph is out of reach. An unknown outcome is settled, not guessed."""
         until = self._clock.monotonic_s() + self._limits.retry_budget_ms / 1000
         pause = 0.05
         while True:
             op = self._clock.random_token(16)
-            unknown: _Attempt | None = None
+            unknown: _Unsettled | None = None
             try:
                 return await self._attempt(slices, op)
             except _Unsettled as sent:
-                unknown = sent.attempt
+                unknown = sent
             except StoreUnavailable:
                 if self._clock.monotonic_s() + pause > until:
                     raise
             await asyncio.sleep(pause)
             pause = min(pause * 2, 1.0)
             if unknown is not None and await self._settle(op, until):
-                return unknown
+                # Not before it is settled: had it not happened, its number would be another turn's by now.
+                self._outbox.owes(unknown.attempt.seq, unknown.drops)
+                return unknown.attempt
 
     async def _settle(self, op: str, until: float) -> bool:
         while True:
@@ -217,7 +220,9 @@ class WritePath:
                 (change, piece.job.origin) for piece in slices if piece.job not in replays for change in piece.changes
             ]
             carrier = Carrier(turn, world, lambda prefix: f"{prefix}_{self._clock.random_token(15)}")
-            carried = await carrier.carry_out(changes)
+            carried = Carried()
+            expired = await carrier.apply_due(carried) if head.due else 0
+            await carrier.carry_out(changes, carried)
             attempt = _Attempt(head.seq, [], replays)
             outcomes = iter(carried.outcomes)
             for piece in slices:
@@ -228,6 +233,8 @@ class WritePath:
             plan = plan_of(world)
             plan.events = carried.events
             self._account(slices, attempt, plan, policy)
+            if expired:
+                plan.entries.append(Entry(expiry_entry(expired, policy.version)))
             await self._write(turn, head, world, plan, attempt, op)
             return attempt
 
@@ -240,8 +247,7 @@ class WritePath:
         try:
             await turn.commit()
         except OutcomeUnknown as error:
-            self._outbox.owes(attempt.seq, plan.drops)  # should it have happened; else the drops do no harm
-            raise _Unsettled(attempt) from error
+            raise _Unsettled(attempt, plan.drops) from error
         self._outbox.marked(marks)
         if plan.drops or plan.events:
             self._outbox.owes(attempt.seq, plan.drops)
@@ -317,6 +323,7 @@ class WritePath:
 class _Unsettled(Exception):
     """The commit of this attempt has an unknown outcome."""
 
-    def __init__(self, attempt: _Attempt) -> None:
+    def __init__(self, attempt: _Attempt, drops: Sequence[IdentifierKey]) -> None:
         super().__init__()
         self.attempt = attempt
+        self.drops = drops

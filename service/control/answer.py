@@ -52,12 +52,13 @@ def answer(
     min_confidence: float = 0.0,
     redirected_from: ProfileId | None = None,
 ) -> JSON:
-    """The profile as `asked` sees it; the shape is the contract's "Lookup". Raises KeyError where `asked` is no member."""
+    """The profile as `asked` sees it; the shape is the contract's "Lookup". KeyError where `asked` is no member."""
     index = {member.key: i for i, member in enumerate(profile.members)}
     allowed = None if purpose is None else usable(profile, purpose, policy, now)
     seen = reach(profile, index[asked], allowed)
     rows = []
-    for i, confidence in seen.items():
+    for i, exact in seen.items():
+        confidence = round(exact, 12)  # as it is shown: asking for a confidence that was shown finds it
         if confidence < min_confidence:
             continue
         member = profile.members[i]
@@ -67,7 +68,7 @@ def answer(
             "namespace": identifier.namespace,
             "value": identifier.value,
             "kind": namespace.kind,
-            "confidence": round(confidence, 12),
+            "confidence": confidence,
             "first_seen": rfc3339(member.first_seen),
             "last_seen": rfc3339(member.last_seen),
             "sources": list(member.sources),
@@ -75,7 +76,7 @@ def answer(
         rows.append((-confidence, namespace.priority, identifier.value, identifier.namespace, row))
     rows.sort(key=lambda row: row[:4])
     known = any(policy.namespace_of_key(member.key).kind == "person" for member in profile.members)
-    withheld = allowed is not None and not allowed
+    withheld = not seen
     return {
         "profile_id": profile.profile_id,
         "redirected_from": redirected_from,

@@ -34,6 +34,10 @@ def _clean(value: str) -> str:
         raise Refused("value", "holds a control or invisible character")
     if not value:
         raise Refused("value", "is empty")
+    return _short(value)
+
+
+def _short(value: str) -> str:
     if len(value) > VALUE_LENGTH_MAX:
         raise Refused("value", f"is longer than {VALUE_LENGTH_MAX} characters")
     return value
@@ -76,7 +80,7 @@ def normalise(namespace: str, value: str, policy: Policy, *, plain: bool = False
     if rules.hashed:
         return Identifier(namespace, _digest_of(value, rules, policy, plain=plain))
     if rules.fold_case:
-        value = value.casefold()
+        value = _short(unicodedata.normalize("NFC", value.casefold()))  # folding may lengthen and take apart
     if _blocked(value, policy):
         raise Refused("value", "is a blocked value")
     if rules.pattern is not None and not rules.pattern.search(value):

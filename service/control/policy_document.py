@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -150,14 +151,20 @@ class PolicyDocument(_Strict):
             unknown = [n for n in destination.namespaces if n != "*" and n not in self.namespaces]
             if unknown:
                 raise ValueError(f"destination {name} names a namespace that is not in the policy")
+        for name, audience in self.audiences.items():
+            if audience.purpose not in self.purposes:
+                raise ValueError(f"audience {name} names a purpose that is not in the policy")
+        for name, regulation in self.consent.regulations.items():
+            if not regulation.unset.keys() <= self.purposes.keys():
+                raise ValueError(f"regulation {name} names a purpose that is not in the policy")
         if self.identity.linking_purpose not in self.purposes:
             raise ValueError("identity.linking_purpose is not a purpose of the policy")
         return self
 
 
 def fold(value: str) -> str:
-    """A value as it is compared with the blocked ones: without case and blanks."""
-    return "".join(value.split()).casefold()
+    """A value as it is compared with the blocked ones: without case, blanks and widths of letters."""
+    return "".join(unicodedata.normalize("NFKC", value).split()).casefold()
 
 
 def _namespace(name: str, rule: NamespaceRule) -> Namespace:
@@ -185,7 +192,10 @@ def compile_policy(document: Mapping[str, Any] | PolicyDocument, version: int) -
         document = PolicyDocument.model_validate(document)
     blocked = {fold(value) for value in document.blocked_values} | {""}
     spelled = {spelling for value in (*document.blocked_values, "") for spelling in (value, value.strip(), fold(value))}
-    spelled |= {value.upper() for value in spelled} | {value.capitalize() for value in spelled}
+    spelled |= {
+        as_written(value) for value in spelled for as_written in (str.upper, str.lower, str.capitalize, str.title)
+    }
+    spelled |= {f"{value}\n" for value in spelled}  # as `echo` hands a value on
     return Policy(
         version=version,
         name=document.name,

@@ -44,7 +44,7 @@ class GraphTurn:
         row = rows[0]
         self._link = audit.ChainLink(row["audit_seq"], row["audit_hash"])
         pending = {seq: [IdentifierKey(key) for key in drops or ()] for seq, drops in row["pending"] if seq is not None}
-        return Head(row["seq"], max(row["now"], row["at"] + 1), row["policy_version"], pending)
+        return Head(row["seq"], max(row["now"], row["at"] + 1), row["policy_version"], pending, row["due"])
 
     async def load(self, wanted: Wanted, now: int) -> Loaded:
         """What `wanted` names, as it stands under the lock."""
@@ -81,6 +81,7 @@ class GraphTurn:
             state, bar = records.state_of(row["state"])
             loaded.identifiers.append(state)
             loaded.profiles.setdefault(row["id"], []).append(state.key)
+            loaded.dues[row["id"]] = row["due"]
             if bar is not None:
                 loaded.unfollowed.add(state.key)
         rows = await self._rows(queries.LOAD_PROFILE_LINKS, ids=ids)
@@ -138,13 +139,29 @@ class GraphTurn:
 
     async def _write_profiles(self, plan: Plan, seq: int) -> None:
         await self._run(queries.LEAVE_PROFILES, [{"key": key, "until": until} for key, until in plan.left])
-        rows: list[dict[str, Any]] = [
-            {"id": p.profile_id, "born": plan.born[p.profile_id], "view": records.view_of(p), "due": p.due}
-            for p in plan.profiles
+        await self._run(
+            queries.CLOSE_PROFILES,
+            [{"id": p.profile_id, "closes_at": p.closes_at} for p in plan.profiles if p.closes_at is not None],
+        )
+        rows = [
+            {
+                "id": stored.profile_id,
+                "born": stored.born,
+                "view": None if stored.profile is None else records.view_of(stored.profile),
+                "due": None if stored.profile is None else stored.profile.due,
+                "since": stored.since,
+            }
+            for stored in plan.profiles
         ]
-        rows += [{"id": profile_id, "born": None, "view": None, "due": None} for profile_id in plan.retired]
         if rows:
             await (await self._transaction.run(queries.WRITE_PROFILES, {"rows": rows, "seq": seq})).consume()
+        passed = [
+            {"id": stored.profile_id, "since": since, "until": until, "view": records.view_of(profile)}
+            for stored in plan.profiles
+            for profile, since, until in stored.passed
+        ]
+        await self._run(queries.PASS_VERSIONS, passed)
+        await self._run(queries.LOWER_DUES, [{"id": pid, "due": due} for pid, due in plan.lowered.items()])
         stays = [
             {"key": stay.key, "profile": stay.profile_id, "since": stay.since, "until": stay.until}
             for stay in (*plan.joined, *plan.passed)

@@ -17,7 +17,8 @@ WITH h
 OPTIONAL MATCH (t:Pending)
 WITH h, t ORDER BY t.seq
 RETURN h.seq AS seq, h.at AS at, h.audit_seq AS audit_seq, h.audit_hash AS audit_hash,
-       h.policy_version AS policy_version, timestamp() AS now, collect([t.seq, t.drops]) AS pending
+       h.policy_version AS policy_version, timestamp() AS now, collect([t.seq, t.drops]) AS pending,
+       EXISTS { MATCH ()-[r:LINK]->() WHERE r.due <= timestamp() } AS due
 """
 
 TURN_BY_OP: LiteralString = "MATCH (t:Turn {op: $op}) RETURN t.seq AS seq"
@@ -51,7 +52,9 @@ LOAD_LINKS_OF: LiteralString = (
 )
 
 LOAD_PROFILES: LiteralString = (
-    "UNWIND $ids AS id MATCH (p:Profile {id: id})<-[:IN]-(i:Identifier) RETURN id, " + _STATE + ", id] AS state"
+    "UNWIND $ids AS id MATCH (p:Profile {id: id})<-[:IN]-(i:Identifier) RETURN id, p.due AS due, "
+    + _STATE
+    + ", id] AS state"
 )
 
 # Links of members that bridge, with what is known of an end outside the profile.
@@ -95,7 +98,24 @@ UNWIND $rows AS row MATCH (i:Identifier {key: row.key}) SET i += row
 WRITE_PROFILES: LiteralString = """
 UNWIND $rows AS row
 MERGE (p:Profile {id: row.id}) ON CREATE SET p.born = row.born, p.holder = row.born
-SET p.view = row.view, p.stamp = $seq, p.due = row.due
+SET p.view = row.view, p.stamp = $seq, p.due = row.due, p.since = coalesce(row.since, p.since)
+"""
+
+# What a profile looked like until its structure changed; before WRITE_PROFILES, which writes over it.
+CLOSE_PROFILES: LiteralString = """
+UNWIND $rows AS row
+MATCH (p:Profile {id: row.id}) WHERE p.view IS NOT NULL AND p.since < row.closes_at
+CREATE (p)-[:WAS {since: p.since, until: row.closes_at}]->(:Past {view: p.view})
+"""
+
+PASS_VERSIONS: LiteralString = """
+UNWIND $rows AS row
+MATCH (p:Profile {id: row.id})
+CREATE (p)-[:WAS {since: row.since, until: row.until}]->(:Past {view: row.view})
+"""
+
+LOWER_DUES: LiteralString = """
+UNWIND $rows AS row MATCH (p:Profile {id: row.id}) SET p.due = row.due
 """
 
 LEAVE_PROFILES: LiteralString = """
@@ -186,14 +206,14 @@ UNWIND $seqs AS seq MATCH (t:Pending {seq: seq}) REMOVE t:Pending REMOVE t.drops
 READ_PROFILES: LiteralString = """
 UNWIND $keys AS key
 MATCH (i:Identifier {key: key})-[:IN]->(p:Profile)
-RETURN key AS asked, p.id AS id, p.stamp AS stamp, p.view AS view
+RETURN key AS asked, p.id AS id, p.stamp AS stamp, p.view AS view, p.due AS due
 """
 
 READ_PROFILES_BY_ID: LiteralString = """
 UNWIND $ids AS id
 MATCH (held:Profile {id: id})
 MATCH (i:Identifier {key: held.holder})-[:IN]->(p:Profile)
-RETURN id AS asked, p.id AS id, p.stamp AS stamp, p.view AS view
+RETURN id AS asked, p.id AS id, p.stamp AS stamp, p.view AS view, p.due AS due
 """
 
 READ_LINK: LiteralString = (
@@ -213,6 +233,8 @@ MATCH (h:Head {id: 'head'}) WHERE h.policy_version > 0 RETURN h.policy_version A
 READ_POLICY: LiteralString = "MATCH (p:Policy {version: $version}) RETURN p.document AS document"
 
 ANY_IDENTIFIER: LiteralString = "MATCH (i:Identifier) RETURN 1 AS found LIMIT 1"
+
+IS_DUE: LiteralString = "RETURN EXISTS { MATCH ()-[r:LINK]->() WHERE r.due <= timestamp() } AS due"
 
 PING: LiteralString = "RETURN 1 AS one"
 

@@ -65,7 +65,7 @@ class GraphReader:
 
     @staticmethod
     def _profile(row: Any) -> Profile | None:
-        return None if row["view"] is None else records.profile_of(row["id"], row["stamp"], row["view"])
+        return None if row["view"] is None else records.profile_of(row["id"], row["stamp"], row["view"], row["due"])
 
     async def link(self, link_id: LinkId) -> tuple[Link, Reason | None] | None:
         """A link, and why it is withheld."""
@@ -76,3 +76,7 @@ class GraphReader:
         """A revocation."""
         rows = await self._rows(queries.READ_REVOCATION, id=revocation_id)
         return records.revocation_of(rows[0]["revocation"]) if rows else None
+
+    async def is_due(self) -> bool:
+        """Whether any link has fallen due and waits to be flipped."""
+        return bool((await self._rows(queries.IS_DUE))[0]["due"])

@@ -119,15 +119,15 @@ def view_of(profile: Profile) -> str:
     view: Row = {"m": members, "e": profile.edges, "at": profile.resolved_at}
     if profile.households:
         view["h"] = profile.households
-    if profile.due is not None:
-        view["due"] = profile.due
+    if profile.policy_version:
+        view["p"] = profile.policy_version
     if profile.traits:
         view["t"] = profile.traits
     return orjson.dumps(view).decode()
 
 
-def profile_of(profile_id: str, stamp: int, view: str) -> Profile:
-    """The inverse of `view_of`."""
+def profile_of(profile_id: str, stamp: int, view: str, due: int | None = None) -> Profile:
+    """The inverse of `view_of`. `due` is kept beside the view, since a neighbour's change can lower it."""
     row = orjson.loads(view)
     members = tuple(
         Member(m[0], m[1], m[2], tuple(m[3]), consents_of_list(m[4]) if len(m) > 4 else ()) for m in row["m"]
@@ -135,7 +135,15 @@ def profile_of(profile_id: str, stamp: int, view: str) -> Profile:
     edges = tuple((i, j, c) for i, j, c in row["e"])
     households = tuple(row.get("h", ()))
     return Profile(
-        ProfileId(profile_id), members, edges, households, row["at"], stamp, row.get("due"), row.get("t", {})
+        ProfileId(profile_id),
+        members,
+        edges,
+        households,
+        row["at"],
+        stamp,
+        due,
+        row.get("t", {}),
+        row.get("p", 0),
     )
 
 

@@ -16,6 +16,7 @@ from service.errors import LocalStoreError
 
 _POLL_S = 0.1
 _CONNECT_S = 5.0
+_NEO4J_SCHEMES = frozenset(f"{scheme}{tls}" for scheme in ("neo4j", "bolt") for tls in ("", "+s", "+ssc"))
 
 
 class StoreRefuses(LocalStoreError):
@@ -60,6 +61,8 @@ async def await_neo4j(uri: str, user: str, password: str, database: str, wait_s:
 async def _ask_neo4j(uri: str, user: str, password: str, database: str) -> None:
     place = place_of(uri)
     try:
+        if urlsplit(uri).scheme not in _NEO4J_SCHEMES:
+            raise ValueError
         driver = neo4j.AsyncGraphDatabase.driver(
             uri,
             auth=(user, password),

@@ -27,7 +27,8 @@ class Member:
 class Profile:
     """Members in seniority order; `edges` are the accepted pairs as (index, index, best confidence).
 
-    `stamp`: sequence number of the change that made it. `due`: the first time (ms) at which a link it rests on expires.
+    `stamp`: sequence number of the change that made it. `due`: the first time (ms) at which a link expires that it or a
+    neighbouring profile rests on. `policy_version`: what it was resolved under.
     """
 
     profile_id: ProfileId
@@ -38,3 +39,4 @@ class Profile:
     stamp: int = 0
     due: int | None = None
     traits: dict[str, object] = field(default_factory=dict)
+    policy_version: int = 0

@@ -17,18 +17,21 @@ _DURATION = re.compile(
 
 def rfc3339(at_ms: int) -> str:
     """`2026-11-24T10:00:00.000Z`."""
-    return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+    return f"{datetime.fromtimestamp(at_ms // 1000, UTC).isoformat()[:-6]}.{at_ms % 1000:03d}Z"
 
 
 def parse_rfc3339(text: str) -> int:
-    """Milliseconds of an RFC 3339 time with an offset; finer digits are cut off. Raises ValueError for anything else."""
+    """Milliseconds of an RFC 3339 time with an offset; finer digits are cut off. Raises ValueError otherwise."""
     if not _RFC3339.fullmatch(text):
         raise ValueError("not an RFC 3339 time")
     text = text.upper().replace("Z", "+00:00")
     head, fraction, tail = re.fullmatch(r"(.{19})(?:\.(\d+))?(.{6})", text).groups()  # type: ignore[union-attr]
     if head[17:19] == "60":  # a leap second counts as the last one
         head = head[:17] + "59"
-    at = datetime.fromisoformat(head + tail)
+    try:
+        at = datetime.fromisoformat(head + tail).astimezone(UTC)
+    except OverflowError:
+        raise ValueError("not a time of the years 1 to 9999, UTC") from None
     return int(at.timestamp()) * 1000 + int(((fraction or "0") + "000")[:3])
 
 

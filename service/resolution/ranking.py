@@ -40,7 +40,7 @@ def _claim(bond: Bond, namespace: Namespace) -> tuple[float, float]:
 
 
 def rank(bond: Bond, policy: Policy) -> Rank:
-    """A link's place in the one total order; lower joins first. Two links of one pair may tie, which decides nothing."""
+    """A link's place in the one total order; lower joins first. Two links of a pair may tie, which decides nothing."""
     of_a, of_b = policy.namespace_of_key(bond.a), policy.namespace_of_key(bond.b)
     if (of_a.priority, bond.a) < (of_b.priority, bond.b):
         senior, junior = of_a, of_b

@@ -1,4 +1,4 @@
-"""How a profile looks from one of its identifiers: the best confidence over any path (design, "Confidence and purpose")."""
+"""How a profile looks from one of its identifiers: the best confidence over any path of accepted links."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ from service.api.reading import (
     valid_item,
 )
 from service.api.render import link_json, link_result, one, respond, respond_answered
-from service.api.schemas import LinkIn, LinkOut, LinkResults, LinksIn
+from service.api.schemas import FreeText, LinkIn, LinkOut, LinkResults, LinksIn
 from service.commands.carry_out import Outcome
 from service.errors import FieldError, Invalid, UnknownLink
 from service.model.changes import ObserveLink, RetractLink
@@ -120,7 +120,7 @@ async def get_link(request: Request, link_id: str) -> Response:
 
 
 @router.delete("/links/{link_id}", responses=answers(LinkOut, 401, 403, 404, 503))
-async def delete_link(request: Request, link_id: str, reason: Annotated[str, Query(max_length=512)] = "") -> Response:
+async def delete_link(request: Request, link_id: str, reason: Annotated[FreeText, Query()] = "") -> Response:
     """Retract a link. It stays in history, and comes back only with a newer observation."""
     caller = caller_of(request, COLLECTOR, STEWARD)
     services = services_of(request)

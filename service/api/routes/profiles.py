@@ -12,16 +12,16 @@ from starlette.responses import Response
 from service.api.asgi import call_of
 from service.api.auth import ACTIVATION, STEWARD, Caller, only_activates
 from service.api.documentation import LOOKUP_PARAMETERS, answers, reads
-from service.api.lookup_route import confidence_of, purpose_of
+from service.api.lookup_route import confidence_of, purpose_of, query_of
 from service.api.reading import (
     body_of,
     caller_of,
     identifier_of,
     origin_of,
-    placed,
     read_as,
     refuse_personal_id,
     services_of,
+    valid_item,
 )
 from service.api.render import one, problem_item, respond_answered, steward_json
 from service.api.schemas import (
@@ -55,11 +55,11 @@ async def get_profile(request: Request, profile_id: str) -> Response:
     caller = caller_of(request, ACTIVATION, STEWARD)
     refuse_personal_id(profile_id)
     services = services_of(request)
-    query = request.query_params
-    if any(name not in ("purpose", "min_confidence") for name in query):
+    query = query_of(request.scope["query_string"])
+    if b"namespace" in query or b"value" in query:
         raise Invalid.at("", "names a query parameter that this call does not have")
-    purpose = purpose_of(query.get("purpose"), services.policy(), required=only_activates(caller))
-    found = await services.lookup.by_id(ProfileId(profile_id), purpose, confidence_of(query.get("min_confidence")))
+    purpose = purpose_of(query.get(b"purpose"), services.policy(), required=only_activates(caller))
+    found = await services.lookup.by_id(ProfileId(profile_id), purpose, confidence_of(query.get(b"min_confidence")))
     return Response(found.body, 200, {"X-Cache": found.cache}, "application/json")
 
 
@@ -75,24 +75,26 @@ async def post_lookup(request: Request) -> Response:
     services, request_id = services_of(request), call_of(request.scope).request_id
     sent = await body_of(request)
     listed = sent.content.get("identifiers") if isinstance(sent.content, dict) else None
-    if isinstance(listed, list) and len(listed) > BATCH_MAX:
+    items: list[object] = listed if isinstance(listed, list) else []
+    if len(items) > BATCH_MAX:
         raise TooManyItems(BATCH_MAX)
-    asked = read_as(LookupIn, sent.content)
+    asked = read_as(LookupIn, {**sent.content, "identifiers": []} if items else sent.content)  # items: each by itself
     policy = services.policy()
     purpose = purpose_of(asked.purpose, policy, required=only_activates(caller))
 
-    async def one_of(index: int, identifier: IdentifierIn) -> bytes:
+    async def one_of(index: int, item: object) -> bytes:
+        place = f"/identifiers/{index}"
         try:
-            key: IdentifierKey = identifier_of(identifier, policy, "").key
+            identifier = valid_item(_IDENTIFIER, item, place)
+            if isinstance(identifier, tuple):
+                raise Invalid(errors=identifier)
+            key: IdentifierKey = identifier_of(identifier, policy, place).key
             found = await services.lookup.by_identifier(key, purpose, asked.min_confidence or 0.0)
-        except Invalid as error:
-            error = Invalid(errors=placed(error.errors, f"/identifiers/{index}"))
-            return orjson.dumps(problem_item(error, request_id))
-        except UnknownIdentifier as error:
+        except (Invalid, UnknownIdentifier) as error:
             return orjson.dumps(problem_item(error, request_id))
         return found.body
 
-    found = await asyncio.gather(*(one_of(index, identifier) for index, identifier in enumerate(asked.identifiers)))
+    found = await asyncio.gather(*(one_of(index, item) for index, item in enumerate(items)))
     return Response(b'{"results":[' + b",".join(found) + b"]}", 200, media_type="application/json")
 
 
