@@ -24,6 +24,9 @@ from service.api.context import Health, Services
 from service.cache.profiles import ProfileCache
 from service.clock import SystemClock, random_bytes
 from service.commands.account import pseudonyms_under
+from service.commands.explain import Explainer
+from service.commands.feed import Feed
+from service.commands.graph_view import GraphView
 from service.commands.lookup import Lookup
 from service.commands.outbox import Outbox
 from service.commands.policies import Policies
@@ -33,6 +36,7 @@ from service.control.link_ids import link_ids_under
 from service.control.policy_document import compile_policy
 from service.errors import LocalStoreError, StartRefused
 from service.graph import migrations, queries
+from service.graph.archive import GraphArchive
 from service.graph.audit import Chain
 from service.graph.founding import Founding
 from service.graph.ledger import GraphLedger
@@ -140,19 +144,24 @@ async def assembled(settings: Settings, stores: Stores, say: Say) -> AsyncIterat
         policies = Policies(founding.policy)
         await policies.at(await founding.active_version())
         reader = GraphReader(driver, database)
+        archive = GraphArchive(driver, database)
         ledger = GraphLedger(driver, database, Chain(), timeout_ms=settings.transaction_timeout_ms)
         outbox = Outbox(ledger, cache, METRICS)
         write_path = WritePath(
             ledger, outbox, policies.at, births_under(secret), pseudonyms_under(secret), clock, METRICS
         )
         sweeper = Sweeper(write_path, reader.is_due)
-        lookup = Lookup(cache, reader, policies.active, sweeper.apply_due, clock, METRICS)
+        lookup = Lookup(cache, reader, archive, policies, sweeper.apply_due, clock, METRICS)
         services = Services(
             keyring,
             policies.active,
             lookup,
             write_path,
             reader,
+            archive,
+            Explainer(ledger.look, archive, reader, policies.active, births_under(secret), clock.now_ms),
+            GraphView(reader, archive, ledger.look),
+            Feed(archive, clock),
             link_ids_under(secret),
             lambda: _health_of(driver, database, cache),
             clock.now_ms,

@@ -1,7 +1,8 @@
 """The command line: `python -m service run | stores | migrate-status | migrate`.
 
 What goes wrong at the start ends in one line on stderr: status 2 for settings, 1 for the rest. SIGTERM and Ctrl-C
-cancel the command, which then ends its stores; that is a clean end, with status 0.
+cancel the command, which then ends its stores; that is a clean end, with status 0. Whatever has not ended 25 s later is
+ended hard: the stores die with this process, and lose nothing that was acknowledged.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ Command = Callable[[Settings], Coroutine[Any, Any, int]]
 
 MIGRATIONS_FOLDER: Final = Path(__file__).parents[1] / "graph_migrations"
 _SIGNALS_UNTIL_HARD_END: Final = 3
+_END_S_MAX: Final = 25
 
 app = typer.Typer(help="Identity Fabric.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -162,11 +164,17 @@ async def _until_told(work: Coroutine[Any, Any, int]) -> int:
         nonlocal received
         received += 1
         if received == 1:
+            signal.alarm(_END_S_MAX)
             loop.call_soon_threadsafe(task.cancel)
         elif received >= _SIGNALS_UNTIL_HARD_END:
             os._exit(1)
 
+    def too_late(_number: int, _frame: FrameType | None) -> None:
+        _complain(f"not ended after {_END_S_MAX} s; ending hard")
+        os._exit(1)
+
     before = {number: signal.signal(number, told) for number in (signal.SIGTERM, signal.SIGINT)}
+    before[signal.SIGALRM] = signal.signal(signal.SIGALRM, too_late)
     try:
         return await task
     except asyncio.CancelledError:
@@ -174,5 +182,6 @@ async def _until_told(work: Coroutine[Any, Any, int]) -> int:
             raise
         return 0
     finally:
+        signal.alarm(0)
         for number, handler in before.items():
             signal.signal(number, handler)

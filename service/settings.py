@@ -140,7 +140,7 @@ class Settings(BaseSettings):
     neo4j_pagecache_mb: int = Field(256, ge=16, le=1_048_576, description="page cache of the local Neo4j, MB")
     redis_memory_mb: int = Field(256, ge=16, le=1_048_576, description="memory for values in the local Redis, MB")
     neo4j_start_ms: int = Field(180_000, ge=5_000, description="how long the local Neo4j may take to answer, ms")
-    neo4j_stop_ms: int = Field(20_000, ge=1_000, le=25_000, description="how long the local Neo4j may take to end, ms")
+    neo4j_stop_ms: int = Field(10_000, ge=1_000, le=25_000, description="how long the local Neo4j may take to end, ms")
 
     # ---- limits in the graph
 

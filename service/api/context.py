@@ -6,11 +6,16 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from service.api.auth import Keyring
+from service.commands.explain import Explainer
+from service.commands.feed import Feed
+from service.commands.graph_view import GraphView
 from service.commands.lookup import Lookup
-from service.commands.ports import Reader
+from service.commands.ports import Archive, Reader
 from service.commands.write_path import WritePath
 from service.control.link_ids import LinkIds
+from service.errors import Invalid
 from service.model.policy import Policy
+from service.model.times import parse_rfc3339
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +43,21 @@ class Services:
     lookup: Lookup
     write_path: WritePath
     reader: Reader
+    archive: Archive
+    explainer: Explainer
+    graph_view: GraphView
+    feed: Feed
     link_ids: LinkIds
     health: Callable[[], Awaitable[Health]]
     now_ms: Callable[[], int]
     body_bytes_max: int
+
+    def time_of(self, text: str | None) -> int | None:
+        """`as_of` of a query in ms, None for now or a moment ahead. Raises Invalid."""
+        if text is None:
+            return None
+        try:
+            at = parse_rfc3339(text)
+        except ValueError:
+            raise Invalid.at("/as_of", "must be an RFC 3339 time such as 2026-11-24T10:00:00Z") from None
+        return at if at < self.now_ms() else None

@@ -65,6 +65,7 @@ def _query(name: str, schema: dict[str, Any], says: str, *, required: bool = Fal
 LOOKUP_PARAMETERS = [
     _query("purpose", {"type": "string"}, "What it is for; required of a key that may only activate."),
     _query("min_confidence", {"type": "number", "minimum": 0, "maximum": 1}, "Leaves out what is less sure."),
+    _query("as_of", {"type": "string", "format": "date-time"}, "What was believed then."),
 ]
 
 

@@ -14,12 +14,12 @@ from service.api.errors import MethodNotAllowed, error_from, problem_response
 from service.api.values import refuse_personal
 from service.commands.lookup import Found
 from service.control.normalise import Refused, normalise
-from service.errors import Invalid, Malformed, PurposeRequired
+from service.errors import Invalid, Malformed, PurposeRequired, UnknownIdentifier
 from service.model.identifiers import IdentifierKey
 from service.model.policy import Policy
 
 PATH: Final = "/v1/profiles"
-_NAMES: Final = frozenset({b"namespace", b"value", b"purpose", b"min_confidence"})
+_NAMES: Final = frozenset({b"namespace", b"value", b"purpose", b"min_confidence", b"as_of"})
 
 
 def _text(raw: bytes) -> str:
@@ -125,4 +125,11 @@ class LookupRoute:
         policy = services.policy()
         purpose = purpose_of(query.get(b"purpose"), policy, required=only_activates(caller))
         key = key_in_url(query.get(b"namespace"), query.get(b"value"), policy)
-        return await services.lookup.by_identifier(key, purpose, confidence_of(query.get(b"min_confidence")))
+        least = confidence_of(query.get(b"min_confidence"))
+        at = services.time_of(query.get(b"as_of")) if b"as_of" in query else None
+        if at is None:
+            return await services.lookup.by_identifier(key, purpose, least)
+        (found,) = await services.lookup.as_of([key], at, purpose, least)
+        if found is None:
+            raise UnknownIdentifier()
+        return found

@@ -9,12 +9,14 @@ import orjson
 from starlette.responses import Response
 
 from service.api.errors import error_from, meaning_of, problem
+from service.commands.announce import Event
 from service.commands.carry_out import Outcome
+from service.commands.ports import KeptLink
 from service.commands.queue import Answered
 from service.control.answer import name_of
 from service.errors import FabricError, FieldError
 from service.model.changes import Grouping, LinkReceipt, Revocation, RevocationReceipt, StewardReceipt
-from service.model.evidence import Link, Reason
+from service.model.evidence import Assertion, Link, Reason
 from service.model.times import rfc3339
 
 Json = dict[str, Any]
@@ -57,6 +59,60 @@ def link_json(link: Link, withheld: Reason | None) -> Json:
         "status": status,
         "reason": reason,
     }
+
+
+def kept_link_json(kept: KeptLink) -> Json:
+    """A link of the graph around a profile. One of a past view has no source any more, and no id."""
+    shown = link_json(kept.link, kept.withheld)
+    return shown if kept.link.link_id else {**shown, "link_id": None, "source": None, "rule": None}
+
+
+def assertion_link_json(assertion: Assertion) -> Json:
+    """A steward's merge in the shape of a link, as a step on a path; its id is the assertion's."""
+    a, b = sorted(assertion.seniors)[:2]
+    at = rfc3339(assertion.at_ms)
+    return {
+        "link_id": assertion.assertion_id,
+        "a": name_of(a),
+        "b": name_of(b),
+        "method": "deterministic",
+        "confidence": 1.0,
+        "source": "steward",
+        "rule": "merge",
+        "rule_version": None,
+        "observed_at": at,
+        "first_observed_at": at,
+        "expires_at": None,
+        "evidence": {"reason": assertion.reason},
+        "status": "linked",
+        "reason": None,
+    }
+
+
+def assertion_json(assertion: Assertion) -> Json:
+    """A steward's assertion as it is kept."""
+    same = assertion.kind == "same"
+    sides = [sorted(assertion.named)] if same else [sorted(side) for side in assertion.sides]
+    return {
+        "assertion_id": assertion.assertion_id,
+        "kind": assertion.kind,
+        "identifiers": [[name_of(key) for key in side] for side in sides],
+        "seniors": [name_of(key) for key in assertion.seniors],
+        "at": rfc3339(assertion.at_ms),
+        "actor": assertion.actor,
+        "reason": assertion.reason,
+        "undone": assertion.undone,
+    }
+
+
+def event_json(event: Event) -> Json:
+    """An entry of the change feed; who and why stay in the history."""
+    shown = {name: value for name, value in event.items() if name != "cause"}
+    shown["at"] = rfc3339(int(str(event["at"])))
+    keys = event.get("identifiers")
+    if isinstance(keys, list):
+        shown["identifiers"] = [name_of(key) for key in keys]
+    return shown
 
 
 def link_result(outcome: Outcome | tuple[FieldError, ...]) -> Json:

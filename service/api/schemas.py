@@ -87,6 +87,7 @@ class LookupIn(Asked):
     identifiers: list[IdentifierIn] = Field(max_length=BATCH_MAX)
     purpose: Label | None = None
     min_confidence: Confidence | None = None
+    as_of: Time | None = None
 
 
 class MergeIn(Asked):
@@ -272,6 +273,118 @@ class RevocationKept(RevocationOut):
     source: str
     at: TimeText
     received_at: TimeText
+
+
+class EdgeOut(LinkOut):
+    """A link of a graph; one of a past view has no id, source and rule any more."""
+
+    link_id: str | None  # type: ignore[assignment]
+    source: str | None  # type: ignore[assignment]
+    rule: str | None  # type: ignore[assignment]
+
+
+class BlockOut(BaseModel):
+    """A link that does not join, why, and what is in its way: identifiers or assertions."""
+
+    link: LinkOut
+    reason: str
+    conflicts_with: list[str]
+
+
+class SuggestionOut(BaseModel):
+    """A change that would join the two, tried and found to do so."""
+
+    action: Literal["undo", "observe", "merge", "retract"]
+    ids: list[str]
+    says: str
+
+
+class ExplanationOut(BaseModel):
+    """Why two identifiers are or are not one person."""
+
+    same_profile: bool
+    confidence: float | None
+    path: list[LinkOut]
+    blocked_by: list[BlockOut]
+    would_join: list[SuggestionOut]
+
+
+class NodeOut(Named):
+    """An identifier in the graph around a profile."""
+
+    kind: Literal["person", "device", "session", "household"]
+    profile_id: str | None
+
+
+class GraphOut(BaseModel):
+    """A profile's identifiers and every link at them. `truncated`: there are more links than are shown."""
+
+    profile_id: str
+    nodes: list[NodeOut]
+    edges: list[EdgeOut]
+    truncated: bool
+
+
+class HistoryItemOut(BaseModel):
+    """One change of a profile."""
+
+    at: TimeText
+    actor: str
+    action: str
+    reason: str
+    types: list[str]
+    before: list[GroupingOut]
+    after: list[GroupingOut]
+
+
+class HistoryOut(BaseModel):
+    """Newest first."""
+
+    items: list[HistoryItemOut]
+    next_cursor: str | None
+
+
+class AssertionOut(BaseModel):
+    """A steward's assertion. `identifiers`: the one group that is the same, or the two that are different."""
+
+    assertion_id: str
+    kind: Literal["same", "different"]
+    identifiers: list[list[Named]]
+    seniors: list[Named]
+    at: TimeText
+    actor: str
+    reason: str
+    undone: bool
+
+
+class AssertionsOut(BaseModel):
+    """Newest first."""
+
+    items: list[AssertionOut]
+    next_cursor: str | None
+
+
+class HouseholdOut(BaseModel):
+    """The profiles that a household groups."""
+
+    profiles: list[str]
+
+
+class EventOut(BaseModel):
+    """An entry of the change feed; what it has beside these depends on its type."""
+
+    model_config = ConfigDict(extra="allow")
+    seq: int
+    at: TimeText
+    type: str
+    profile_id: str | None
+
+
+class ChangesOut(BaseModel):
+    """A page of the change feed; go on from `next`."""
+
+    items: list[EventOut]
+    next: int
 
 
 class StoreState(BaseModel):

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 from service.model.changes import (
     Change,
+    ExpireDue,
     LinkReceipt,
     Merge,
     ObserveLink,
@@ -24,6 +25,18 @@ from service.model.changes import (
 
 Body = dict[str, object]
 Pseudonym = Callable[[str], str]
+
+
+# One name for each kind of change, in the audit and in the history of profiles.
+ACTIONS: dict[type[Change], str] = {
+    ObserveLink: "links.observed",
+    RetractLink: "link.retracted",
+    Merge: "profile.merge",
+    Split: "profile.split",
+    Undo: "assertion.undo",
+    Revoke: "consent.revoked",
+    ExpireDue: "links.expired",
+}
 
 
 def pseudonyms_under(secret: bytes) -> Pseudonym:
@@ -43,7 +56,7 @@ def _links(origin: Origin, done: Sequence[LinkReceipt], policy_version: int) -> 
     return [
         {
             "actor": origin.actor,
-            "action": "links.observed",
+            "action": ACTIONS[ObserveLink],
             "outcome": ", ".join(f"{status} {count}" for status, count in sorted(counts.items())),
             "links_sha256": digest,
             "policy_version": policy_version,
@@ -55,22 +68,21 @@ def _links(origin: Origin, done: Sequence[LinkReceipt], policy_version: int) -> 
 def _one(origin: Origin, change: Change, receipt: Receipt, policy_version: int, pseudonym: Pseudonym) -> list[Body]:
     body: Body = {"actor": origin.actor, "policy_version": policy_version, "request_id": origin.request_id}
     if isinstance(change, RetractLink) and isinstance(receipt, LinkReceipt):
-        body |= {"action": "link.retracted", "link_id": receipt.link_id, "profile_id": receipt.profile_id}
+        body |= {"action": ACTIONS[RetractLink], "link_id": receipt.link_id, "profile_id": receipt.profile_id}
         reason = change.reason
     elif isinstance(change, Merge | Split | Undo) and isinstance(receipt, StewardReceipt):
         if not receipt.applied:
             return []
-        name = {Merge: "profile.merge", Split: "profile.split", Undo: "assertion.undo"}[type(change)]
         shown = receipt.after or receipt.before
         body |= {
-            "action": name,
+            "action": ACTIONS[type(change)],
             "assertion_id": receipt.assertion_id,
             "profile_id": shown[0].profile_id if shown else None,
         }
         reason = change.reason
     elif isinstance(change, Revoke) and isinstance(receipt, RevocationReceipt):
         body |= {
-            "action": f"consent.revoked.{change.scope}",
+            "action": f"{ACTIONS[Revoke]}.{change.scope}",
             "subject": pseudonym(change.identifier),
             "profile_id": receipt.profiles[0] if receipt.profiles else None,
             "purpose": ",".join(change.purposes) if change.scope == "purposes" else None,
@@ -103,7 +115,7 @@ def expiry_entry(links: int, policy_version: int) -> Body:
     """The audit entry of links whose time was over."""
     return {
         "actor": "service:expiry",
-        "action": "links.expired",
+        "action": ACTIONS[ExpireDue],
         "outcome": f"expired {links}",
         "policy_version": policy_version,
     }

@@ -8,6 +8,20 @@ from service.commands.steps import Settlement
 from service.model.identifiers import IdentifierKey, ProfileId
 
 Event = dict[str, object]
+ASSERTION = "assertion"
+"""A steward's act, for the history of the profiles it is about; the feed does not show it."""
+
+
+def profiles_in(event: Event) -> set[str]:
+    """Every profile that an event speaks of."""
+    found: set[str] = set()
+    for name in ("profile_id", "from", "to", "into", "profiles"):
+        value = event.get(name)
+        if isinstance(value, str):
+            found.add(value)
+        elif isinstance(value, list):
+            found.update(value)
+    return found
 
 
 def _moved(source: ProfileId | None, target: ProfileId | None, keys: Iterable[IdentifierKey]) -> Event:

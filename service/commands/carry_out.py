@@ -6,7 +6,8 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 
 from service.commands import observe, revoke, steward
-from service.commands.announce import Event, events_of
+from service.commands.account import ACTIONS
+from service.commands.announce import ASSERTION, Event, events_of
 from service.commands.compose import note_versions
 from service.commands.observe import flip_due
 from service.commands.ports import Turn
@@ -24,6 +25,7 @@ from service.model.changes import (
     RetractLink,
     Revoke,
     Split,
+    StewardReceipt,
     SweepReceipt,
     Undo,
 )
@@ -99,7 +101,7 @@ class Carrier:
 
     def __init__(self, turn: Turn, world: World, new_id: NewId) -> None:
         self._turn = turn
-        self._world = world
+        self.world = self._world = world
         self._new_id = new_id
 
     async def load(self, wanted: Wanted) -> None:
@@ -192,10 +194,15 @@ class Carrier:
     ) -> None:
         events = events_of(settled)
         for (change, _), outcome in zip(segment, outcomes, strict=True):
-            if isinstance(change, Revoke) and not isinstance(outcome, FabricError):
+            if isinstance(outcome, FabricError):
+                continue
+            if isinstance(change, Revoke):
                 profile = self._world.state(change.identifier).profile
                 if profile is not None:
                     events.append({"type": "consent.changed", "profile_id": profile})
+            elif isinstance(outcome, StewardReceipt) and outcome.assertion_id is not None:
+                shown = sorted({grouping.profile_id for grouping in (*outcome.before, *outcome.after)})
+                events.append({"type": ASSERTION, "profile_id": None, "profiles": shown})
         if not segment:
             over = [p for p, members in sorted(settled.before.items()) if not settled.touched.isdisjoint(members)]
             events += [{"type": "profile.expired", "profile_id": profile_id} for profile_id in over]
@@ -208,8 +215,8 @@ class Carrier:
 def _cause(segment: Sequence[tuple[Change, Origin]]) -> dict[str, object]:
     """Who and why, for the history of the profiles that a segment changed. No change at all: time went by."""
     if not segment:
-        return {"actor": "service:expiry", "action": "expire", "reason": ""}
+        return {"actor": "service:expiry", "action": "links.expired", "reason": ""}
     actors = sorted({origin.actor for _, origin in segment})
-    actions = sorted({type(change).__name__ for change, _ in segment})
+    actions = sorted({ACTIONS[type(change)] for change, _ in segment})
     reason = getattr(segment[0][0], "reason", "") if len(segment) == 1 else ""
     return {"actor": ",".join(actors[:5]), "action": ",".join(actions), "reason": reason}

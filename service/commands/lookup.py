@@ -11,12 +11,12 @@ import orjson
 
 from service.clock import Clock
 from service.commands.coalesce import Coalescer
-from service.commands.ports import Cache, Reader
+from service.commands.policies import Policies
+from service.commands.ports import Archive, Cache, Reader
 from service.control.answer import answer, valid_until
 from service.errors import UnknownIdentifier, UnknownProfile
 from service.model.cached import Fill, Lease, NoValue
 from service.model.identifiers import IdentifierKey, ProfileId
-from service.model.policy import Policy
 from service.model.profile import Profile
 from service.telemetry import Metrics
 
@@ -39,19 +39,23 @@ class Lookup:
         self,
         cache: Cache,
         reader: Reader,
-        policy: Callable[[], Policy],
+        archive: Archive,
+        policies: Policies,
         apply_due: Callable[[Sequence[IdentifierKey]], Awaitable[None]],
         clock: Clock,
         metrics: Metrics,
     ) -> None:
         self._cache = cache
         self._reader = reader
-        self._policy = policy
+        self._archive = archive
+        self._policies = policies
+        self._policy = policies.active
         self._apply_due = apply_due
         self._clock = clock
         self._metrics = metrics
         self._misses: Coalescer[Question, Found] = Coalescer(self._read_under_lease)
         self._bypasses: Coalescer[Question, Found] = Coalescer(self._read_past_cache)
+        self._pasts: Coalescer[tuple[IdentifierKey, int], Profile] = Coalescer(self._read_pasts)
         self._ids: Coalescer[ProfileId, Profile] = Coalescer(self._read_ids)
 
     async def by_identifier(self, key: IdentifierKey, purpose: str = "", min_confidence: float = 0.0) -> Found:
@@ -99,6 +103,57 @@ class Lookup:
             redirected_from=profile_id if profile_id != profile.profile_id else None,
         )
         return Found(orjson.dumps(body), "bypass")
+
+    async def as_of(
+        self, keys: Sequence[IdentifierKey], at: int, purpose: str = "", min_confidence: float = 0.0
+    ) -> list[Found | None]:
+        """What was believed of identifiers at a time (ms), ids and consent included; None for those not known then."""
+        profiles = await asyncio.gather(*(self._pasts.ask((key, at)) for key in keys))
+        return [
+            None if profile is None else await self._past(profile, key, at, purpose, min_confidence)
+            for key, profile in zip(keys, profiles, strict=True)
+        ]
+
+    async def _read_pasts(self, asked: list[tuple[IdentifierKey, int]]) -> dict[tuple[IdentifierKey, int], Profile]:
+        found = {}
+        for at in {at for _, at in asked}:
+            profiles = await self._archive.profiles_at([key for key, when in asked if when == at], at)
+            found.update({(key, at): profile for key, profile in profiles.items()})
+        return found
+
+    async def by_id_as_of(
+        self, profile_id: ProfileId, at: int, purpose: str = "", min_confidence: float = 0.0
+    ) -> Found:
+        """What a profile id led to at a time (ms). Raises UnknownProfile for one that led nowhere then."""
+        profile = await self._archive.profile_at(profile_id, at)
+        if profile is None:
+            holder = await self._archive.holder(profile_id)
+            profile = (await self._archive.profiles_at([holder], at)).get(holder) if holder is not None else None
+        if profile is None:
+            raise UnknownProfile()
+        redirected = profile_id if profile_id != profile.profile_id else None
+        return await self._past(profile, profile.members[0].key, at, purpose, min_confidence, redirected)
+
+    async def _past(
+        self,
+        profile: Profile,
+        key: IdentifierKey,
+        at: int,
+        purpose: str,
+        min_confidence: float,
+        redirected_from: ProfileId | None = None,
+    ) -> Found:
+        policy = await self._policies.at(profile.policy_version)
+        body = answer(
+            profile,
+            key,
+            policy,
+            at,
+            purpose=purpose or None,
+            min_confidence=min_confidence,
+            redirected_from=redirected_from,
+        )
+        return Found(orjson.dumps({**body, "valid_until": None}), "bypass")
 
     async def _read_ids(self, ids: list[ProfileId]) -> dict[ProfileId, Profile]:
         found = await self._reader.profiles_by_id(ids)

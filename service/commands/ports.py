@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from service.commands.announce import Event
 from service.commands.plan import Plan, StoredAnswer
 from service.commands.world import Loaded, Wanted
 from service.model.cached import Fill, Lease, NoValue
 from service.model.changes import Revocation
-from service.model.evidence import Link, Reason
+from service.model.evidence import Assertion, Link, Reason
 from service.model.identifiers import IdentifierKey, LinkId, ProfileId
 from service.model.profile import Profile
 
@@ -29,6 +30,16 @@ class Head:
     policy_version: int
     pending: dict[int, list[IdentifierKey]]
     due: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class KeptLink:
+    """A link with the outcome kept beside it; `other` is the end away from the one asked about, in `profile`."""
+
+    link: Link
+    withheld: Reason | None
+    other: IdentifierKey | None = None
+    profile: ProfileId | None = None
 
 
 class OutcomeUnknown(Exception):
@@ -81,6 +92,42 @@ class Reader(Protocol):
 
     async def revocation(self, revocation_id: str) -> Revocation | None:
         """A revocation."""
+
+
+class Archive(Protocol):
+    """What was recorded. Each answer comes from the graph alone; nothing is replayed. Raises StoreUnavailable."""
+
+    async def turns(self, after: int, limit: int) -> list[tuple[int, list[Event]]]:
+        """Outbox entries after a sequence number, in order, with their events."""
+
+    async def turns_of(self, profile_id: ProfileId, before: int, limit: int) -> list[tuple[int, list[Event]]]:
+        """Outbox entries that speak of a profile, newest first, with sequence numbers below `before`."""
+
+    async def holder(self, profile_id: ProfileId) -> IdentifierKey | None:
+        """Who holds an id ever handed out; None for one that never was."""
+
+    async def members_at(
+        self, moments: Iterable[tuple[ProfileId, int]]
+    ) -> dict[tuple[ProfileId, int], list[IdentifierKey]]:
+        """Who was in which profile at which time (ms)."""
+
+    async def profiles_at(self, keys: Sequence[IdentifierKey], at: int) -> dict[IdentifierKey, Profile]:
+        """The profile of each identifier as it was believed at a time (ms)."""
+
+    async def profile_at(self, profile_id: ProfileId, at: int) -> Profile | None:
+        """What a profile id showed at a time (ms)."""
+
+    async def assertions_of(self, key: IdentifierKey, limit: int) -> list[Assertion]:
+        """Assertions that name an identifier, newest first, undone ones too."""
+
+    async def household(self, key: IdentifierKey) -> list[ProfileId] | None:
+        """The profiles that a household groups now; None for one that is not known."""
+
+    async def links_at(self, keys: Sequence[IdentifierKey], limit: int) -> list[KeptLink]:
+        """Links at some identifiers, whether they bridge or not, but those taken back."""
+
+    async def links_between(self, keys: Sequence[IdentifierKey], profile: ProfileId, limit: int) -> list[KeptLink]:
+        """Links from some identifiers into a profile, but those taken back."""
 
 
 class Cache(Protocol):

@@ -10,6 +10,7 @@ import orjson
 from neo4j import AsyncDriver, AsyncTransaction
 from neo4j.exceptions import DriverError, Neo4jError
 
+from service.commands.announce import profiles_in
 from service.commands.plan import Plan, StoredAnswer
 from service.commands.ports import Head, OutcomeUnknown
 from service.commands.world import Loaded, Wanted
@@ -176,7 +177,7 @@ class GraphTurn:
             "op": self._op,
             "items": [orjson.dumps(event).decode() for event in plan.events],
             "drops": list(plan.drops),
-            "profiles": sorted({str(event["profile_id"]) for event in plan.events if event.get("profile_id")}),
+            "profiles": sorted({profile_id for event in plan.events for profile_id in profiles_in(event)}),
         }
         await (await self._transaction.run(queries.CREATE_TURN, parameters)).consume()
 
@@ -229,6 +230,12 @@ class GraphLedger:
             if error.is_retryable() or "TransactionTimedOut" in (error.code or ""):
                 raise StoreUnavailable("The graph could not take the change in time.") from error
             raise
+
+    @asynccontextmanager
+    async def look(self) -> AsyncIterator[GraphTurn]:
+        """A transaction that only loads and takes no lock. Raises StoreUnavailable."""
+        async with self.turn("") as turn:
+            yield turn
 
     async def happened(self, op: str) -> bool:
         """Whether the turn of this operation id was committed, settled while holding the head."""

@@ -7,7 +7,7 @@ from typing import LiteralString
 # Columns of an identifier and of a link, in the order that `records` reads them.
 _STATE: LiteralString = """[i.key, i.first_seen, i.last_seen, i.sources, i.neighbours, i.linking, i.sides, i.named,
         i.holds, i.handed, i.consents, i.bar"""
-_LINK: LiteralString = """[r.id, r.method, r.confidence, r.source, r.rule, r.rule_version, r.observed_at,
+LINK_COLUMNS: LiteralString = """[r.id, r.method, r.confidence, r.source, r.rule, r.rule_version, r.observed_at,
         r.first_observed_at, r.expires_at, r.evidence, r.due, r.inactive, r.retracted_at, r.withheld"""
 
 TAKE_HEAD: LiteralString = """
@@ -31,12 +31,12 @@ LOAD_IDENTIFIERS: LiteralString = (
 
 LOAD_PAIRS: LiteralString = (
     "UNWIND $pairs AS pair MATCH (a:Identifier {key: pair[0]}), (b:Identifier {key: pair[1]}) "
-    "MATCH (a)-[r:LINK]->(b) RETURN " + _LINK + ", pair[0], pair[1]] AS link"
+    "MATCH (a)-[r:LINK]->(b) RETURN " + LINK_COLUMNS + ", pair[0], pair[1]] AS link"
 )
 
 LOAD_LINKS: LiteralString = (
     "UNWIND $ids AS id MATCH (a:Identifier)-[r:LINK {id: id}]->(b:Identifier) RETURN "
-    + _LINK
+    + LINK_COLUMNS
     + ", a.key, b.key] AS link"
 )
 
@@ -45,7 +45,7 @@ LOAD_LINKS_OF: LiteralString = (
     "UNWIND $keys AS key MATCH (k:Identifier {key: key})-[r:LINK]-(i:Identifier) "
     "WHERE r.inactive IS NULL OR r.inactive = 'link_not_permitted' "
     "OPTIONAL MATCH (i)-[:IN]->(p:Profile) RETURN "
-    + _LINK
+    + LINK_COLUMNS
     + ", startNode(r).key, endNode(r).key] AS link, "
     + _STATE
     + ", p.id] AS state"
@@ -63,7 +63,7 @@ LOAD_PROFILE_LINKS: LiteralString = (
     "MATCH (m)-[r:LINK]-(i:Identifier) WHERE r.inactive IS NULL "
     "OPTIONAL MATCH (i)-[:IN]->(q:Profile) "
     "WITH p, m, r, i, q WHERE q IS NULL OR q <> p OR m.key < i.key OR i.bar IS NOT NULL RETURN "
-    + _LINK
+    + LINK_COLUMNS
     + ", startNode(r).key, endNode(r).key] AS link, "
     "CASE WHEN q = p THEN null ELSE " + _STATE + ", q.id] END AS state"
 )
@@ -81,7 +81,7 @@ RETURN a.id AS id, a.kind AS kind, a.at AS at, a.at_ms AS at_ms, a.seniors AS se
 
 LOAD_DUE: LiteralString = (
     "MATCH (a:Identifier)-[r:LINK]->(b:Identifier) WHERE r.due <= $now "
-    "WITH a, r, b ORDER BY r.due LIMIT $limit RETURN " + _LINK + ", a.key, b.key] AS link"
+    "WITH a, r, b ORDER BY r.due LIMIT $limit RETURN " + LINK_COLUMNS + ", a.key, b.key] AS link"
 )
 
 LOAD_ANSWERS: LiteralString = """
@@ -217,7 +217,7 @@ RETURN id AS asked, p.id AS id, p.stamp AS stamp, p.view AS view, p.due AS due
 """
 
 READ_LINK: LiteralString = (
-    "MATCH (a:Identifier)-[r:LINK {id: $id}]->(b:Identifier) RETURN " + _LINK + ", a.key, b.key] AS link"
+    "MATCH (a:Identifier)-[r:LINK {id: $id}]->(b:Identifier) RETURN " + LINK_COLUMNS + ", a.key, b.key] AS link"
 )
 
 READ_REVOCATION: LiteralString = "MATCH (v:Revocation {id: $id}) RETURN properties(v) AS revocation"

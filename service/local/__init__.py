@@ -5,7 +5,7 @@ child       one child process: its log, its end
 orphans     ends what an earlier run left behind
 data_dir    the data folder: its lock, private files, run.json
 secrets     keys and passwords, generated once
-jars        fetches Neo4j
+jars        which jars Neo4j is, and where they are; `fetch` gets them, `pin` remakes their list
 neo4j_server, redis_server   what each is started with
 connect     asks a store whether it answers
 stores      all of it together: `local_stores`

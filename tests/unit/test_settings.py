@@ -33,7 +33,15 @@ def test_defaults_are_those_of_the_contract(monkeypatch: pytest.MonkeyPatch, tmp
     assert (found.host, found.port, found.sample) == ("127.0.0.1", 8080, True)
     assert found.data_dir == tmp_path / ".local"
     assert found.cache_dir == tmp_path / "cache" / "identity-fabric"
-    assert found.neo4j_uri is found.redis_url is found.api_keys is found.webhook_secrets is found.identity_key is None
+    unset = (
+        found.neo4j_uri,
+        found.redis_url,
+        found.api_keys,
+        found.webhook_secrets,
+        found.identity_key,
+        found.policy_file,
+    )
+    assert unset == (None,) * len(unset)
     assert found.transaction_timeout_ms == 10_000
 
 

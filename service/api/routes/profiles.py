@@ -35,6 +35,7 @@ from service.api.schemas import (
     StewardOut,
     UndoIn,
 )
+from service.commands.lookup import Found
 from service.errors import Invalid, TooManyItems, UnknownIdentifier
 from service.model.changes import Merge, Split, Undo
 from service.model.identifiers import AssertionId, IdentifierKey, ProfileId
@@ -59,7 +60,11 @@ async def get_profile(request: Request, profile_id: str) -> Response:
     if b"namespace" in query or b"value" in query:
         raise Invalid.at("", "names a query parameter that this call does not have")
     purpose = purpose_of(query.get(b"purpose"), services.policy(), required=only_activates(caller))
-    found = await services.lookup.by_id(ProfileId(profile_id), purpose, confidence_of(query.get(b"min_confidence")))
+    least, at = confidence_of(query.get(b"min_confidence")), services.time_of(query.get(b"as_of"))
+    if at is None:
+        found = await services.lookup.by_id(ProfileId(profile_id), purpose, least)
+    else:
+        found = await services.lookup.by_id_as_of(ProfileId(profile_id), at, purpose, least)
     return Response(found.body, 200, {"X-Cache": found.cache}, "application/json")
 
 
@@ -74,13 +79,22 @@ async def post_lookup(request: Request) -> Response:
     caller: Caller = caller_of(request, ACTIVATION, STEWARD)
     services, request_id = services_of(request), call_of(request.scope).request_id
     sent = await body_of(request)
-    listed = sent.content.get("identifiers") if isinstance(sent.content, dict) else None
-    items: list[object] = listed if isinstance(listed, list) else []
+    content, items = sent.content, list[object]()
+    if isinstance(content, dict) and isinstance(content.get("identifiers"), list):
+        items, content = content["identifiers"], {**content, "identifiers": []}  # each is read by itself
     if len(items) > BATCH_MAX:
         raise TooManyItems(BATCH_MAX)
-    asked = read_as(LookupIn, {**sent.content, "identifiers": []} if items else sent.content)  # items: each by itself
+    asked = read_as(LookupIn, content)
     policy = services.policy()
     purpose = purpose_of(asked.purpose, policy, required=only_activates(caller))
+
+    async def look_up(key: IdentifierKey) -> Found:
+        if asked.as_of is None or asked.as_of >= services.now_ms():
+            return await services.lookup.by_identifier(key, purpose, asked.min_confidence or 0.0)
+        (found,) = await services.lookup.as_of([key], asked.as_of, purpose, asked.min_confidence or 0.0)
+        if found is None:
+            raise UnknownIdentifier()
+        return found
 
     async def one_of(index: int, item: object) -> bytes:
         place = f"/identifiers/{index}"
@@ -89,7 +103,7 @@ async def post_lookup(request: Request) -> Response:
             if isinstance(identifier, tuple):
                 raise Invalid(errors=identifier)
             key: IdentifierKey = identifier_of(identifier, policy, place).key
-            found = await services.lookup.by_identifier(key, purpose, asked.min_confidence or 0.0)
+            found = await look_up(key)
         except (Invalid, UnknownIdentifier) as error:
             return orjson.dumps(problem_item(error, request_id))
         return found.body

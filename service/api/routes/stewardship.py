@@ -1,0 +1,179 @@
+"""What stewards read: why, what was, and what is around a profile."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response, StreamingResponse
+
+from service.api.asgi import call_of
+from service.api.auth import ACTIVATION, STEWARD
+from service.api.documentation import answers
+from service.api.lookup_route import key_in_url
+from service.api.reading import caller_of, refuse_personal_id, services_of
+from service.api.render import (
+    assertion_json,
+    assertion_link_json,
+    event_json,
+    grouping_json,
+    kept_link_json,
+    link_json,
+    respond,
+)
+from service.api.schemas import (
+    AssertionsOut,
+    ChangesOut,
+    ExplanationOut,
+    GraphOut,
+    HistoryOut,
+    HouseholdOut,
+)
+from service.commands.explain import Explanation
+from service.commands.feed import FEED_LIMIT_MAX, FEED_WAIT_S_MAX
+from service.commands.history import history
+from service.control.answer import name_of
+from service.errors import Invalid, UnknownIdentifier
+from service.model.evidence import Assertion
+from service.model.identifiers import IdentifierKey, ProfileId
+from service.model.policy import Policy
+from service.model.times import rfc3339
+
+router = APIRouter(prefix="/v1", tags=["stewardship"])
+_READS = (400, 401, 403, 404, 422, 503)
+_ASSERTIONS_MAX = 1_000
+
+
+def _key(text: str, name: str, policy: Policy) -> IdentifierKey:
+    """`namespace:value` from a query. Raises Invalid, PersonalValueInUrl."""
+    namespace, colon, value = text.partition(":")
+    if not colon:
+        raise Invalid.at(f"/{name}", "must be namespace:value")
+    try:
+        return key_in_url(namespace, value, policy)
+    except Invalid as error:
+        raise Invalid.at(f"/{name}", error.errors[0].message) from None
+
+
+def _explained(found: Explanation) -> dict[str, Any]:
+    return {
+        "same_profile": found.same_profile,
+        "confidence": found.confidence,
+        "path": [
+            assertion_link_json(step) if isinstance(step, Assertion) else link_json(step, None) for step in found.path
+        ],
+        "blocked_by": [
+            {"link": link_json(b.link, b.reason), "reason": b.reason, "conflicts_with": list(b.conflicts_with)}
+            for b in found.blocked_by
+        ],
+        "would_join": [{"action": s.action, "ids": list(s.ids), "says": s.says} for s in found.would_join],
+    }
+
+
+@router.get("/explain", responses=answers(ExplanationOut, *_READS))
+async def get_explain(request: Request, a: Annotated[str, Query()], b: Annotated[str, Query()]) -> Response:
+    """Why two identifiers are or are not one person, and the smallest change that would join them."""
+    caller_of(request, STEWARD)
+    services = services_of(request)
+    policy = services.policy()
+    one, other = _key(a, "a", policy), _key(b, "b", policy)
+    if one == other:
+        raise Invalid.at("/b", "is the same identifier")
+    return respond(_explained(await services.explainer.explain(one, other)))
+
+
+@router.get("/profiles/{profile_id}/graph", responses=answers(GraphOut, *_READS))
+async def get_graph(request: Request, profile_id: str, as_of: Annotated[str | None, Query()] = None) -> Response:
+    """The profile's identifiers and every link at them, withheld ones with their reason."""
+    caller_of(request, STEWARD)
+    refuse_personal_id(profile_id)
+    services = services_of(request)
+    around = await services.graph_view.around(ProfileId(profile_id), services.time_of(as_of))
+    nodes = [
+        {**name_of(node.key), "kind": services.policy().namespace_of_key(node.key).kind, "profile_id": node.profile_id}
+        for node in around.nodes
+    ]
+    edges = [assertion_link_json(e) if isinstance(e, Assertion) else kept_link_json(e) for e in around.edges]
+    return respond({"profile_id": around.profile_id, "nodes": nodes, "edges": edges, "truncated": around.truncated})
+
+
+@router.get("/profiles/{profile_id}/history", responses=answers(HistoryOut, *_READS))
+async def get_history(
+    request: Request,
+    profile_id: str,
+    limit: Annotated[int, Query(ge=1, le=100)] = 50,
+    cursor: Annotated[str | None, Query(pattern="^[0-9]{1,18}$")] = None,
+) -> Response:
+    """Every change of the profile, newest first: when, who, why, before and after."""
+    caller_of(request, STEWARD)
+    refuse_personal_id(profile_id)
+    before = int(cursor) if cursor is not None else 2**62
+    items, following = await history(services_of(request).archive, ProfileId(profile_id), limit, before)
+    return respond(
+        {
+            "items": [
+                {
+                    "at": rfc3339(item.at),
+                    "actor": item.actor,
+                    "action": item.action,
+                    "reason": item.reason,
+                    "types": list(item.types),
+                    "before": [grouping_json(grouping) for grouping in item.before],
+                    "after": [grouping_json(grouping) for grouping in item.after],
+                }
+                for item in items
+            ],
+            "next_cursor": None if following is None else str(following),
+        }
+    )
+
+
+@router.get("/assertions", responses=answers(AssertionsOut, *_READS))
+async def get_assertions(request: Request, identifier: Annotated[str, Query()]) -> Response:
+    """Assertions that name an identifier, newest first; undone ones are told as such."""
+    caller_of(request, STEWARD)
+    services = services_of(request)
+    key = _key(identifier, "identifier", services.policy())
+    found = await services.archive.assertions_of(key, _ASSERTIONS_MAX)
+    return respond({"items": [assertion_json(assertion) for assertion in found], "next_cursor": None})
+
+
+@router.get("/households/{namespace}/{value}", responses=answers(HouseholdOut, *_READS))
+async def get_household(request: Request, namespace: str, value: str) -> Response:
+    """The profiles that a household groups now. It merges none of them."""
+    caller_of(request, STEWARD)
+    services = services_of(request)
+    profiles = await services.archive.household(key_in_url(namespace, value, services.policy()))
+    if profiles is None:
+        raise UnknownIdentifier()
+    return respond({"profiles": list(profiles)})
+
+
+@router.get(
+    "/changes",
+    tags=["feed"],
+    responses=answers(ChangesOut, *_READS),
+)
+async def get_changes(
+    request: Request,
+    after: Annotated[int, Query(ge=0, lt=2**62)] = 0,
+    limit: Annotated[int, Query(ge=1, le=FEED_LIMIT_MAX)] = 100,
+    wait: Annotated[float, Query(ge=0, le=FEED_WAIT_S_MAX)] = 0,
+) -> Response:
+    """The change feed in commit order. Go on from `next`; nothing is missed. With `Accept: application/x-ndjson` a
+    stream, one event a line, that ends after `wait` seconds.
+    """
+    caller_of(request, ACTIVATION, STEWARD)
+    feed = services_of(request).feed
+    accept = call_of(request.scope).headers.get(b"accept", b"")
+    if b"application/x-ndjson" in accept:
+
+        async def lines() -> AsyncIterator[bytes]:
+            async for event in feed.stream(after, wait):
+                yield orjson.dumps(event_json(event)) + b"\n"
+
+        return StreamingResponse(lines(), media_type="application/x-ndjson")
+    page = await feed.page(after, limit, wait)
+    return respond({"items": [event_json(event) for event in page.items], "next": page.next})

@@ -1,0 +1,88 @@
+"""Reads of what was recorded. Each answers from the graph alone; nothing is replayed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, LiteralString
+
+import orjson
+from neo4j import AsyncDriver, RoutingControl
+from neo4j.exceptions import DriverError, Neo4jError
+
+from service.commands.announce import Event
+from service.commands.ports import KeptLink
+from service.errors import StoreUnavailable
+from service.graph import past_queries, records
+from service.model.evidence import Assertion
+from service.model.identifiers import IdentifierKey, ProfileId
+from service.model.profile import Profile
+
+
+class GraphArchive:
+    """See `service.commands.ports.Archive`. Raises StoreUnavailable."""
+
+    def __init__(self, driver: AsyncDriver, database: str) -> None:
+        self._driver = driver
+        self._database = database
+
+    async def _rows(self, query: LiteralString, **parameters: Any) -> list[Any]:
+        try:
+            found = await self._driver.execute_query(
+                query, parameters, database_=self._database, routing_=RoutingControl.WRITE
+            )
+        except (DriverError, Neo4jError) as error:
+            raise StoreUnavailable("The graph can't be reached.") from error
+        return found.records
+
+    async def turns(self, after: int, limit: int) -> list[tuple[int, list[Event]]]:
+        """Outbox entries after a sequence number, in order, with their events."""
+        rows = await self._rows(past_queries.READ_TURNS, after=after, limit=limit)
+        return [(row["seq"], [orjson.loads(item) for item in row["items"] or ()]) for row in rows]
+
+    async def turns_of(self, profile_id: ProfileId, before: int, limit: int) -> list[tuple[int, list[Event]]]:
+        """Outbox entries that speak of a profile, newest first, with sequence numbers below `before`."""
+        rows = await self._rows(past_queries.READ_TURNS_OF, id=profile_id, before=before, limit=limit)
+        return [(row["seq"], [orjson.loads(item) for item in row["items"] or ()]) for row in rows]
+
+    async def holder(self, profile_id: ProfileId) -> IdentifierKey | None:
+        """Who holds an id ever handed out; None for one that never was."""
+        rows = await self._rows(past_queries.PROFILE_EXISTS, id=profile_id)
+        return IdentifierKey(rows[0]["holder"]) if rows else None
+
+    async def members_at(
+        self, moments: Iterable[tuple[ProfileId, int]]
+    ) -> dict[tuple[ProfileId, int], list[IdentifierKey]]:
+        """Who was in which profile at which time (ms)."""
+        rows = [{"id": profile_id, "at": at} for profile_id, at in moments]
+        found = await self._rows(past_queries.READ_MEMBERS_AT, rows=rows) if rows else []
+        return {(ProfileId(row["id"]), row["at"]): sorted(row["members"]) for row in found}
+
+    async def profiles_at(self, keys: Sequence[IdentifierKey], at: int) -> dict[IdentifierKey, Profile]:
+        """The profile of each identifier as it was believed at a time (ms)."""
+        rows = await self._rows(past_queries.READ_PROFILES_AT, keys=list(keys), at=at)
+        return {IdentifierKey(row["asked"]): records.profile_of(row["id"], 0, row["view"]) for row in rows}
+
+    async def profile_at(self, profile_id: ProfileId, at: int) -> Profile | None:
+        """What a profile id showed at a time (ms)."""
+        rows = await self._rows(past_queries.READ_PROFILE_AT, ids=[profile_id], at=at)
+        return records.profile_of(rows[0]["id"], 0, rows[0]["view"]) if rows else None
+
+    async def assertions_of(self, key: IdentifierKey, limit: int) -> list[Assertion]:
+        """Assertions that name an identifier, newest first, undone ones too."""
+        rows = await self._rows(past_queries.READ_ASSERTIONS_OF, key=key, limit=limit)
+        return [records.assertion_of(row) for row in rows]
+
+    async def household(self, key: IdentifierKey) -> list[ProfileId] | None:
+        """The profiles that a household groups now; None for one that is not known."""
+        rows = await self._rows(past_queries.READ_HOUSEHOLD, key=key)
+        return sorted(ProfileId(profile_id) for profile_id in rows[0]["profiles"]) if rows else None
+
+    async def links_at(self, keys: Sequence[IdentifierKey], limit: int) -> list[KeptLink]:
+        """Links at some identifiers, whether they bridge or not, but those taken back."""
+        rows = await self._rows(past_queries.READ_LINKS_AT, keys=list(keys), limit=limit)
+        return [KeptLink(*records.link_of(row["link"]), row["other"], row["profile"]) for row in rows]
+
+    async def links_between(self, keys: Sequence[IdentifierKey], profile: ProfileId, limit: int) -> list[KeptLink]:
+        """Links from some identifiers into a profile, but those taken back."""
+        rows = await self._rows(past_queries.READ_LINKS_BETWEEN, keys=list(keys), profile=profile, limit=limit)
+        return [KeptLink(*records.link_of(row["link"])) for row in rows]

@@ -1,0 +1,75 @@
+"""Cypher that reads what was recorded: the change feed, histories, what was believed at a time, the graph around."""
+
+from __future__ import annotations
+
+from typing import LiteralString
+
+from service.graph.queries import LINK_COLUMNS
+
+READ_TURNS: LiteralString = """
+MATCH (t:Turn) WHERE t.seq > $after
+RETURN t.seq AS seq, t.at AS at, t.items AS items ORDER BY t.seq LIMIT $limit
+"""
+
+READ_TURNS_OF: LiteralString = """
+MATCH (p:Profile {id: $id})-[c:CHANGED]->(t:Turn) WHERE c.seq < $before
+RETURN t.seq AS seq, t.items AS items ORDER BY c.seq DESC LIMIT $limit
+"""
+
+PROFILE_EXISTS: LiteralString = "MATCH (p:Profile {id: $id}) RETURN p.holder AS holder"
+
+# Who was in which profile at which moment.
+READ_MEMBERS_AT: LiteralString = """
+UNWIND $rows AS row
+MATCH (p:Profile {id: row.id})<-[r:IN|WAS_IN]-(i:Identifier)
+WHERE r.since <= row.at AND (r.until IS NULL OR r.until > row.at)
+RETURN row.id AS id, row.at AS at, collect(i.key) AS members
+"""
+
+_VIEW_AT: LiteralString = """
+OPTIONAL MATCH (p)-[w:WAS]->(v:Past) WHERE w.since <= $at AND w.until > $at
+WITH asked, p, CASE WHEN p.since <= $at AND p.view IS NOT NULL THEN p.view ELSE v.view END AS view
+WHERE view IS NOT NULL
+RETURN asked, p.id AS id, p.stamp AS stamp, view, null AS due
+"""
+
+READ_PROFILES_AT: LiteralString = (
+    """
+UNWIND $keys AS asked
+MATCH (i:Identifier {key: asked})-[r:IN|WAS_IN]->(p:Profile)
+WHERE r.since <= $at AND (r.until IS NULL OR r.until > $at)
+"""
+    + _VIEW_AT
+)
+
+READ_PROFILE_AT: LiteralString = "UNWIND $ids AS asked MATCH (p:Profile {id: asked})" + _VIEW_AT
+
+READ_ASSERTIONS_OF: LiteralString = """
+MATCH (i:Identifier {key: $key})<-[:ABOUT]-(a:Assertion)
+RETURN a.id AS id, a.kind AS kind, a.at AS at, a.at_ms AS at_ms, a.seniors AS seniors, a.named AS named,
+       a.left AS left, a.right AS right, a.hand_id AS hand_id, a.hand_to AS hand_to, a.reason AS reason,
+       a.actor AS actor, a.undone AS undone
+ORDER BY a.at DESC LIMIT $limit
+"""
+
+READ_HOUSEHOLD: LiteralString = """
+MATCH (h:Identifier {key: $key})
+OPTIONAL MATCH (h)-[r:LINK WHERE r.inactive IS NULL]-(:Identifier)-[:IN]->(p:Profile)
+RETURN h.key AS household, collect(DISTINCT p.id) AS profiles
+"""
+
+# Every link at some identifiers but those taken back, with where the other end is now.
+READ_LINKS_AT: LiteralString = (
+    "UNWIND $keys AS key MATCH (k:Identifier {key: key})-[r:LINK]-(n:Identifier) WHERE r.retracted_at IS NULL "
+    "OPTIONAL MATCH (n)-[:IN]->(q:Profile) WITH r, n, q LIMIT $limit RETURN "
+    + LINK_COLUMNS
+    + ", startNode(r).key, endNode(r).key] AS link, n.key AS other, q.id AS profile"
+)
+
+# Links between one identifier set and a profile, from the side that has fewer links.
+READ_LINKS_BETWEEN: LiteralString = (
+    "UNWIND $keys AS key MATCH (k:Identifier {key: key})-[r:LINK]-(n:Identifier)-[:IN]->(:Profile {id: $profile}) "
+    "WHERE r.retracted_at IS NULL WITH DISTINCT r LIMIT $limit RETURN "
+    + LINK_COLUMNS
+    + ", startNode(r).key, endNode(r).key] AS link"
+)

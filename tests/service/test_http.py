@@ -1,0 +1,593 @@
+"""The manners of the API: who may, how errors look, what may be sent how often, and that `/openapi.json` is true.
+
+Every answer of every call here is held against the document, see `documented`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from tests.service.conftest import BODY_BYTES_MAX
+from tests.service.instances import ROLES, Api, Instance, Json, Reply, fresh, link, named
+
+LOOKS_UP = {"activation", "steward"}
+MAY = {
+    ("GET", "/v1/profiles"): LOOKS_UP,
+    ("GET", "/v1/profiles/{profile_id}"): LOOKS_UP,
+    ("POST", "/v1/profiles/lookup"): LOOKS_UP,
+    ("GET", "/v1/households/{namespace}/{value}"): {"steward"},
+    ("POST", "/v1/links"): {"collector"},
+    ("GET", "/v1/links/{link_id}"): {"collector", "steward"},
+    ("DELETE", "/v1/links/{link_id}"): {"collector", "steward"},
+    ("POST", "/v1/profiles/merge"): {"steward"},
+    ("POST", "/v1/profiles/{profile_id}/split"): {"steward"},
+    ("POST", "/v1/assertions/{assertion_id}/undo"): {"steward"},
+    ("GET", "/v1/assertions"): {"steward"},
+    ("GET", "/v1/profiles/{profile_id}/history"): {"steward"},
+    ("GET", "/v1/profiles/{profile_id}/graph"): {"steward"},
+    ("GET", "/v1/explain"): {"steward"},
+    ("GET", "/v1/reviews"): {"steward"},
+    ("POST", "/v1/reviews/{review_id}"): {"steward"},
+    ("GET", "/v1/changes"): {"activation", "steward"},
+    ("POST", "/v1/revocations"): {"privacy"},
+    ("GET", "/v1/revocations/{revocation_id}"): {"privacy"},
+}
+OPEN = {("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/metrics")}
+
+
+def refused(reply: Reply, status: int, code: str | None = None) -> Json:
+    """The problem, once its shape has been looked at."""
+    assert reply.status == status, reply
+    found: Json = reply.json
+    assert reply.headers["content-type"] == "application/problem+json"
+    assert {"type", "title", "status", "detail", "code", "request_id"} <= set(found)
+    assert found["request_id"] == reply.headers["x-request-id"]
+    assert found["type"].endswith(found["code"])
+    if code is not None:
+        assert found["code"] == code, reply
+    if status == 422 and found["code"] == "invalid":
+        assert found["errors"] and all(set(error) == {"pointer", "message"} for error in found["errors"])
+    return found
+
+
+async def ask(api: Api, method: str, template: str) -> Reply:
+    """A call of a documented path with names that lead nowhere, and an empty object as body where one is read."""
+    path = re.sub(r"\{(\w+)\}", lambda found: f"{found[1][:3]}_none", template)
+    return await api.call(method, path, **({"json": {}} if method == "POST" else {}))
+
+
+# ---- who may
+
+
+async def test_every_documented_path_is_open_to_its_roles_and_to_nobody_else(api: Api) -> None:
+    operations = {(method, path) for method, path, _ in api.document.operations()}
+    assert operations - OPEN <= set(MAY), "a path that this test does not know: add who may call it"
+    for method, path in sorted(operations - OPEN):
+        refused(await ask(api.as_(None), method, path), 401, "not_authenticated")
+        refused(await ask(api.as_("not-a-key"), method, path), 401, "not_authenticated")
+        for role in ROLES:
+            reply = await ask(api.role(role), method, path)
+            if role in MAY[method, path] | {"admin"}:
+                assert reply.status not in (401, 403) and reply.status < 500, (role, method, path, reply)
+            else:
+                refused(reply, 403, "not_allowed")
+
+
+async def test_every_path_takes_its_own_methods_only(api: Api) -> None:
+    paths: dict[str, set[str]] = {}
+    for method, path, _ in api.document.operations():
+        paths.setdefault(path, set()).add(method)
+    for path, taken in paths.items():
+        for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD", "TRACE"} - taken:
+            reply = await ask(api, method, path)
+            # what `{…}` of another path takes is that one's: GET /v1/profiles/lookup asks for a profile of that name
+            assert reply.status == 405 or (path.count("{") == 0 and reply.status == 404), (method, path, reply)
+            if reply.status == 405:
+                assert method == "HEAD" or refused(reply, 405, "method_not_allowed")
+                assert set(reply.headers["allow"].split(", ")) <= taken or path.startswith("/v1/profiles/")
+
+
+async def test_a_text_in_a_query_is_read_as_strictly_as_one_in_a_body(api: Api) -> None:
+    for reason in ("x" * 513, "a\x00b", "a\x1bb"):
+        reply = await api.call("DELETE", "/v1/links/lnk_none", params={"reason": reason})
+        refused(reply, 422, "invalid")
+        assert reply.pointers == ["/reason"]
+
+
+async def test_every_documented_error_is_a_problem(api: Api) -> None:
+    for method, path, operation in api.document.operations():
+        for status, answer in operation["responses"].items():
+            if int(status) >= 400 and path != "/readyz":
+                assert list(answer["content"]) == ["application/problem+json"], (method, path, status)
+
+
+async def test_what_is_open_needs_no_key(api: Api) -> None:
+    for method, path in OPEN:
+        assert (await ask(api.as_(None), method, path)).status == 200
+    for path in ("/openapi.json", "/docs"):
+        assert (await api.as_(None).call("GET", path)).status == 200
+
+
+async def test_a_key_of_two_roles_may_what_either_may(api: Api) -> None:
+    both = api.as_("key-of-two")
+    assert (await both.links(link(fresh(), fresh("device_id"))))[0]["status"] == "linked"
+    refused(await both.lookup(fresh()), 400, "purpose_required")
+    refused(await ask(both, "POST", "/v1/profiles/merge"), 403)
+
+
+@pytest.mark.parametrize(
+    "header", ["", "Bearer", "Bearer ", "Basic a2V5", "key-of-admin", "Bearer key-of-admin key-of-admin", "Bearer\tx"]
+)
+async def test_a_header_that_is_no_bearer_key_is_401(api: Api, header: str) -> None:
+    reply = await api.as_(None).call("GET", "/v1/profiles", headers={"authorization": header})
+    refused(reply, 401, "not_authenticated")
+    assert reply.headers["www-authenticate"] == "Bearer"
+
+
+async def test_the_scheme_is_read_without_case_as_rfc_9110_has_it(api: Api) -> None:
+    reply = await api.as_(None).call("GET", "/v1/profiles", headers={"authorization": "bearer key-of-admin"})
+    refused(reply, 422)
+
+
+# ---- how errors look
+
+CRM, DEVICE = named("crm_id:a"), named("device_id:b")
+LINKS = [
+    ("/a/namespace", {"a": {"namespace": "no_such", "value": "x"}}),
+    ("/a/value", {"a": {"namespace": "crm_id", "value": "two words"}}),
+    ("/a/value", {"a": {"namespace": "crm_id"}}),
+    ("/a/value", {"a": {"namespace": "crm_id", "value": 7}}),
+    ("/a/value", {"a": {"namespace": "crm_id", "value": None}}),
+    ("/a/plain", {"a": {"namespace": "crm_id", "value": "x", "plain": True}}),
+    ("/a/plain", {"a": {"namespace": "email_sha256", "value": "x", "plain": "yes"}}),
+    ("/a/nick", {"a": {**CRM, "nick": "x"}}),
+    ("/a", {"a": "crm_id:a"}),
+    ("/a", {"a": None}),
+    ("/a", {"a": [CRM]}),
+    ("/a", {"a": ...}),
+    ("/b/value", {"b": {"namespace": "email_sha256", "value": "jane@example.com"}}),
+    ("/b", {"b": CRM}),
+    ("/method", {"method": "guess"}),
+    ("/method", {"method": ...}),
+    ("/confidence", {"confidence": 1.01}),
+    ("/confidence", {"confidence": -0.01}),
+    ("/confidence", {"confidence": "0.9"}),
+    ("/confidence", {"confidence": True}),
+    ("/source", {"source": ""}),
+    ("/source", {"source": "x" * 129}),
+    ("/source", {"source": "a\u0000b"}),
+    ("/source", {"source": ...}),
+    ("/rule", {"rule": ["r"]}),
+    ("/rule_version", {"rule_version": 4}),
+    ("/observed_at", {"observed_at": "yesterday"}),
+    ("/observed_at", {"observed_at": "2026-11-24T10:00:00"}),
+    ("/observed_at", {"observed_at": 1_700_000_000}),
+    ("/observed_at", {"observed_at": "9999-01-01T00:00:00Z"}),
+    ("/observed_at", {"observed_at": "0001-01-01T00:00:00+23:59"}),
+    ("/expires_at", {"expires_at": "2026-13-01T00:00:00Z"}),
+    ("/expires_at", {"expires_at": "9999-12-31T23:59:59-23:59"}),
+    ("/evidence", {"evidence": "evt-1"}),
+    ("/evidence", {"evidence": {"text": "x" * 5_000}}),
+    ("/nickname", {"nickname": "x"}),
+]
+
+
+@pytest.mark.parametrize(("pointer", "change"), LINKS)
+async def test_an_invalid_link_says_where(api: Api, pointer: str, change: Json) -> None:
+    body = {key: value for key, value in {**link("crm_id:a", "device_id:b"), **change}.items() if value is not ...}
+    alone = await api.post("/v1/links", body)
+    refused(alone, 422, "invalid")
+    assert alone.pointers == [pointer]
+    good = [link(fresh(), fresh("device_id")) for _ in range(2)]
+    results = await api.links(good[0], body, good[1])
+    assert [result["status"] for result in results] == ["linked", "rejected", "linked"]
+    assert [error["pointer"] for error in results[1]["errors"]] == [f"/links/1{pointer}"]
+
+
+PROFILE = "prf_aaaa"
+BODIES: list[tuple[str, str, object]] = [
+    ("/v1/links", "", []),
+    ("/v1/links", "", "x"),
+    ("/v1/links", "", None),
+    ("/v1/links", "/links", {"links": {"0": link("crm_id:a", "device_id:b")}}),
+    ("/v1/links", "", {"links": [], "more": 1}),
+    ("/v1/profiles/lookup", "", []),
+    ("/v1/profiles/lookup", "/identifiers", {}),
+    ("/v1/profiles/lookup", "/identifiers", {"identifiers": "crm_id:a"}),
+    ("/v1/profiles/lookup", "/purpose", {"identifiers": [], "purpose": "no_such"}),
+    ("/v1/profiles/lookup", "/min_confidence", {"identifiers": [], "min_confidence": 2}),
+    ("/v1/profiles/merge", "/profiles", {"reason": "r"}),
+    ("/v1/profiles/merge", "/profiles", {"profiles": [PROFILE], "reason": "r"}),
+    ("/v1/profiles/merge", "/profiles", {"profiles": [PROFILE, PROFILE], "reason": "r"}),
+    ("/v1/profiles/merge", "/profiles/1", {"profiles": [PROFILE, "crm_id:a"], "reason": "r"}),
+    ("/v1/profiles/merge", "/survivor", {"profiles": [PROFILE, "prf_b"], "survivor": "prf_c", "reason": "r"}),
+    ("/v1/profiles/merge", "/reason", {"profiles": [PROFILE, "prf_b"]}),
+    ("/v1/profiles/merge", "/reason", {"profiles": [PROFILE, "prf_b"], "reason": "a\u0000b"}),
+    ("/v1/profiles/merge", "/reason", {"profiles": [PROFILE, "prf_b"], "reason": "x" * 513}),
+    ("/v1/profiles/merge", "/preview", {"profiles": [PROFILE, "prf_b"], "reason": "r", "preview": 1}),
+    (f"/v1/profiles/{PROFILE}/split", "/identifiers", {"identifiers": [], "reason": "r"}),
+    (f"/v1/profiles/{PROFILE}/split", "/identifiers/0/value", {"identifiers": [named("crm_id:a b")], "reason": "r"}),
+    ("/v1/assertions/ast_none/undo", "/why", {"reason": "r", "why": "x"}),
+    ("/v1/revocations", "/scope", {"identifier": CRM, "scope": "all"}),
+    ("/v1/revocations", "/identifier/value", {"identifier": named("crm_id:null"), "scope": "linking"}),
+    ("/v1/revocations", "/purposes/0", {"identifier": CRM, "scope": "purposes", "purposes": ["no_such"]}),
+    ("/v1/revocations", "/purposes", {"identifier": CRM, "scope": "purposes", "purposes": []}),
+    ("/v1/revocations", "/regulation", {"identifier": CRM, "scope": "linking", "regulation": "LAW"}),
+    ("/v1/revocations", "/at", {"identifier": CRM, "scope": "linking", "at": "9999-01-01T00:00:00Z"}),
+]
+
+
+@pytest.mark.parametrize(("path", "pointer", "body"), BODIES)
+async def test_an_invalid_body_says_where(api: Api, path: str, pointer: str, body: object) -> None:
+    reply = await api.post(path, body)
+    refused(reply, 422, "invalid")
+    assert pointer in reply.pointers
+
+
+QUERIES: list[tuple[str, Json]] = [
+    ("/namespace", {"value": "x"}),
+    ("/value", {"namespace": "crm_id"}),
+    ("/namespace", {"namespace": "no_such", "value": "x"}),
+    ("/value", {"namespace": "crm_id", "value": "a b"}),
+    ("/purpose", {"namespace": "crm_id", "value": "x", "purpose": "no_such"}),
+    ("/min_confidence", {"namespace": "crm_id", "value": "x", "min_confidence": "nan"}),
+    ("/min_confidence", {"namespace": "crm_id", "value": "x", "min_confidence": "1.1"}),
+    ("/min_confidence", {"namespace": "crm_id", "value": "x", "min_confidence": "high"}),
+    ("", {"namespace": "crm_id", "value": "x", "nickname": "x"}),
+]
+
+
+@pytest.mark.parametrize(("pointer", "query"), QUERIES)
+async def test_an_invalid_query_says_where(api: Api, pointer: str, query: Json) -> None:
+    reply = await api.get("/v1/profiles", **query)
+    refused(reply, 422, "invalid")
+    assert reply.pointers == [pointer]
+
+
+@pytest.mark.parametrize("pointer", ["/purpose", "/min_confidence", ""])
+async def test_a_look_up_by_id_reads_its_query_as_strictly(api: Api, pointer: str) -> None:
+    result = (await api.links(link(fresh(), fresh("device_id"))))[0]
+    query = {pointer[1:] or "nickname": "no_such"}
+    reply = await api.get(f"/v1/profiles/{result['profile_id']}", **query)
+    refused(reply, 422, "invalid")
+    assert reply.pointers == [pointer]
+
+
+async def test_what_is_not_there_is_404_with_its_own_code(api: Api) -> None:
+    refused(await api.lookup(fresh()), 404, "unknown_identifier")
+    refused(await api.get("/v1/profiles/prf_none"), 404, "unknown_profile")
+    refused(await api.get("/v1/links/lnk_none"), 404, "unknown_link")
+    refused(await api.call("DELETE", "/v1/links/lnk_none"), 404, "unknown_link")
+    refused(await api.get("/v1/revocations/rev_none"), 404, "unknown_revocation")
+    refused(await api.post("/v1/assertions/ast_none/undo", {"reason": "r"}), 404, "unknown_assertion")
+    body = {"profiles": ["prf_none", "prf_neither"], "reason": "r"}
+    refused(await api.post("/v1/profiles/merge", body), 404, "unknown_profile")
+    body = {"identifiers": [named(fresh())], "reason": "r"}
+    refused(await api.post("/v1/profiles/prf_none/split", body), 404, "unknown_profile")
+    for path in ("/", "/v1", "/v1/no-such-path", "/v2/links", "/V1/links", "/v1//links"):
+        refused(await api.call("GET", path), 404, "not_found")
+
+
+@pytest.mark.parametrize("path", ["/v1/links", "/v1/profiles/lookup", "/v1/profiles/merge", "/v1/revocations"])
+async def test_a_body_must_be_json_in_utf_8(api: Api, path: str) -> None:
+    for kind in (None, "", "text/plain", "application/x-www-form-urlencoded", "application/json; charset=latin-1"):
+        headers = {} if kind is None else {"content-type": kind}
+        refused(await api.call("POST", path, content=b"{}", headers=headers), 415, "unsupported_media")
+    for kind in ("application/json; charset=UTF-8", "application/ld+json", "Application/JSON"):
+        refused(await api.call("POST", path, content=b"{}", headers={"content-type": kind}), 422, "invalid")
+    for content in (b"", b"{", b'{"a": 1,}', b"\xff\xfe{}", b"NaN", b"{}{}", b"'x'"):
+        headers = {"content-type": "application/json"}
+        refused(await api.call("POST", path, content=content, headers=headers), 400, "malformed_json")
+
+
+async def test_a_plain_personal_value_in_a_url_is_refused(api: Api) -> None:
+    for key in ("email_sha256:jane@example.com", "crm_id:jane@example.com", "phone_sha256:+31 6 1234 5678"):
+        reply = await api.lookup(key)
+        refused(reply, 400, "personal_value_in_url")
+        assert b"jane" not in reply.body and b"1234" not in reply.body
+    refused(await api.get("/v1/profiles/jane@example.com"), 400, "personal_value_in_url")
+
+
+# ---- request ids
+
+
+async def test_a_request_id_is_echoed_where_it_is_fit_to_be_logged(api: Api) -> None:
+    for sent in ("a", "A-1_b", "x" * 64):
+        reply = await api.call("GET", "/v1/no-such-path", headers={"x-request-id": sent})
+        assert reply.headers["x-request-id"] == refused(reply, 404)["request_id"] == sent
+    made = set()
+    for unfit in ("", "x" * 65, "two words", "jane@example.com", "é".encode(), b"\x00"):
+        reply = await api.call("GET", "/v1/no-such-path", headers={"x-request-id": unfit})
+        made.add(refused(reply, 404)["request_id"])
+    assert len(made) == 6 and all(re.fullmatch("[A-Za-z0-9_-]{1,64}", found) for found in made)
+
+
+async def test_answers_are_not_to_be_kept_or_framed(api: Api) -> None:
+    for reply in (await api.lookup(fresh()), await api.call("GET", "/healthz"), await api.post("/v1/links", {})):
+        assert reply.headers["cache-control"] == "no-store"
+        assert reply.headers["x-content-type-options"] == "nosniff"
+        assert "frame-ancestors 'none'" in reply.headers["content-security-policy"]
+
+
+# ---- how much
+
+
+async def test_a_batch_holds_a_thousand_and_no_more(api: Api) -> None:
+    customer = fresh("household_id")
+    links = [link(customer, fresh("device_id")) for _ in range(1_001)]
+    assert [found["status"] for found in await api.links(*links[:1_000])] == ["linked"] * 1_000
+    refused(await api.post("/v1/links", {"links": links}), 413, "too_many_items")
+    assert await api.links() == []
+    identifiers = [sent["b"] for sent in links]
+    found = (await api.post("/v1/profiles/lookup", {"identifiers": identifiers[:1_000]})).results
+    assert [profile["asked"] for profile in found] == identifiers[:1_000]
+    refused(await api.post("/v1/profiles/lookup", {"identifiers": identifiers}), 413, "too_many_items")
+    assert (await api.post("/v1/profiles/lookup", {"identifiers": []})).results == []
+    split = {"identifiers": identifiers, "reason": "r"}
+    assert (await api.post(f"/v1/profiles/{PROFILE}/split", split)).status in (413, 422)
+
+
+async def test_a_body_is_read_up_to_its_limit_however_it_is_sent(api: Api) -> None:
+    head, tail = b'{"links": [', b"]}"
+    for size, status in ((BODY_BYTES_MAX, 200), (BODY_BYTES_MAX + 1, 413)):
+        content = head + b" " * (size - len(head) - len(tail)) + tail
+
+        async def in_parts(whole: bytes = content) -> AsyncIterator[bytes]:
+            for start in range(0, len(whole), 1 << 20):
+                yield whole[start : start + (1 << 20)]
+
+        for body in (content, in_parts()):
+            headers = {"content-type": "application/json"}
+            reply = await api.call("POST", "/v1/links", content=body, headers=headers)
+            assert reply.status == status, reply
+            if status == 413:
+                refused(reply, 413, "body_too_large")
+
+
+# ---- X-Cache
+
+
+async def seen_from_cache(api: Api, key: str, **params: object) -> Reply:
+    """A hit, after a few tries: an instance that finishes another's drops may do them once more than is needed."""
+    for _ in range(40):
+        reply = await api.lookup(key, **params)
+        if reply.headers["x-cache"] == "hit":
+            return reply
+        assert reply.headers["x-cache"] == "miss"
+        await asyncio.sleep(0.05)
+    raise AssertionError("the cache keeps nothing")
+
+
+async def test_x_cache_says_where_an_answer_came_from(api: Api, second: Instance) -> None:
+    a, b, c = fresh(), fresh("device_id"), fresh("cookie_id")
+    found = (await api.links(link(a, b)))[0]
+    first = await api.lookup(a)
+    assert first.headers["x-cache"] == "miss"
+    assert (await seen_from_cache(api, a)).body == (await seen_from_cache(second.api, a)).body == first.body
+    assert (await api.lookup(a, purpose="analytics")).headers["x-cache"] == "miss"
+    assert (await seen_from_cache(api, a, purpose="analytics", min_confidence=0.99)).names == [a]
+    assert (await api.get(f"/v1/profiles/{found['profile_id']}")).headers["x-cache"] == "bypass"
+    await second.api.links(link(b, c))
+    after = await api.lookup(a)
+    assert after.headers["x-cache"] == "miss" and after.names == sorted([a, b, c])
+    assert (await seen_from_cache(api, a)).body == after.body
+
+
+# ---- answers in their place
+
+
+async def test_each_item_of_a_batch_lookup_is_answered_in_its_place(api: Api) -> None:
+    a, b, unknown = fresh(), fresh("device_id"), fresh()
+    await api.links(link(a, b))
+    asked: list[Any] = [named(b), named(unknown), named("crm_id:null"), named(a), {"namespace": "crm_id"}, named(b)]
+    asked += ["crm_id:a", {**named(a), "nick": 1}, {"namespace": "email_sha256", "value": "x@y.example", "plain": True}]
+    found = (await api.post("/v1/profiles/lookup", {"identifiers": asked})).results
+    told = [item["error"]["code"] if "error" in item else item["asked"] for item in found]
+    places = ["unknown_identifier", "invalid", named(a), "invalid", named(b), "invalid", "invalid"]
+    assert told == [named(b), *places, "unknown_identifier"]
+    pointers = [error["pointer"] for item in found if "error" in item for error in item["error"].get("errors", [])]
+    assert pointers == ["/identifiers/2/value", "/identifiers/4/value", "/identifiers/6", "/identifiers/7/nick"]
+
+
+async def test_confidence_is_rounded_alike_in_answer_and_filter(api: Api) -> None:
+    a, b, c = fresh(), fresh("device_id"), fresh("cookie_id")
+    await api.links(link(a, b, confidence=0.7), link(b, c, confidence=0.9))
+    shown = {i["namespace"]: i["confidence"] for i in (await api.lookup(a)).json["identifiers"]}
+    assert shown == {"crm_id": 1.0, "device_id": 0.7, "cookie_id": 0.63}
+    for ask_of in (api.lookup(a, min_confidence=0.63), api.get("/v1/profiles", **named(a), min_confidence="0.63")):
+        assert (await ask_of).names == sorted([a, b, c])
+    assert (await api.lookup(a, min_confidence=0.64)).names == sorted([a, b])
+    by_id = f"/v1/profiles/{await api.profile_id(a)}"
+    assert (await api.get(by_id, min_confidence=0.63)).names == sorted([a, b, c])
+    assert (await api.get(by_id, min_confidence=1)).names == [a]
+
+
+# ---- Idempotency-Key
+
+
+def token() -> str:
+    """A key nobody has used."""
+    return secrets.token_urlsafe(12)
+
+
+async def test_the_same_key_and_body_give_the_stored_answer_on_any_instance(api: Api, second: Instance) -> None:
+    body, key = link(fresh(), fresh("device_id")), token()
+    first = await api.post("/v1/links", body, idempotency_key=key)
+    again = [await who.post("/v1/links", body, idempotency_key=key) for who in (api, second.api)]
+    assert "idempotency-replayed" not in first.headers
+    assert [reply.headers["idempotency-replayed"] for reply in again] == ["true", "true"]
+    assert {reply.body for reply in again} == {first.body} and first.results[0]["status"] == "linked"
+
+
+async def test_a_merge_a_split_an_undo_and_a_revocation_happen_once(api: Api, second: Instance) -> None:
+    a, b, c, d = fresh(), fresh("device_id"), fresh(), fresh("device_id")
+    await api.links(link(a, b), link(c, d))
+    profiles = [await api.profile_id(a), await api.profile_id(c)]
+
+    async def twice(path: str, body: Json) -> Json:
+        key = token()
+        first, again = [await who.post(path, body, idempotency_key=key) for who in (api, second.api)]
+        assert first.status == again.status == 200 and first.body == again.body, (first, again)
+        assert again.headers["idempotency-replayed"] == "true" and "idempotency-replayed" not in first.headers
+        found: Json = first.json
+        return found
+
+    merged = await twice("/v1/profiles/merge", {"profiles": profiles, "reason": "r"})
+    [after] = merged["after"]
+    split = await twice(f"/v1/profiles/{after['profile_id']}/split", {"identifiers": [named(d)], "reason": "r"})
+    undone = await twice(f"/v1/assertions/{split['assertion_id']}/undo", {"reason": "r"})
+    assert undone["applied"] is True
+    assert (await api.lookup(d)).names == sorted([a, b, c, d])
+    revoked = await twice("/v1/revocations", {"identifier": named(d), "scope": "linking"})
+    assert (await api.lookup(d)).names == [d]
+    assert (await api.get(f"/v1/revocations/{revoked['revocation_id']}")).json["scope"] == "linking"
+
+
+async def test_the_same_key_with_another_body_is_refused_and_changes_nothing(api: Api, second: Instance) -> None:
+    body, other, key = link(fresh(), fresh("device_id")), link(fresh(), fresh("device_id")), token()
+    await api.post("/v1/links", body, idempotency_key=key)
+    for who in (api, second.api):
+        refused(await who.post("/v1/links", other, idempotency_key=key), 422, "idempotency_key_reused")
+    refused(await api.lookup(f"crm_id:{other['a']['value']}"), 404)
+
+
+async def test_a_key_belongs_to_its_caller_and_path(api: Api) -> None:
+    key, a, b = token(), fresh(), fresh("device_id")
+    first = await api.role("collector").post("/v1/links", link(a, b), idempotency_key=key)
+    other = await api.post("/v1/links", link(a, b, rule="another"), idempotency_key=key)
+    assert first.results[0]["status"] == other.results[0]["status"] == "linked"
+    revoked = await api.post("/v1/revocations", {"identifier": named(a), "scope": "linking"}, idempotency_key=key)
+    assert revoked.status == 200 and "idempotency-replayed" not in revoked.headers
+
+
+async def test_an_error_uses_no_key_up(api: Api) -> None:
+    key, a, b = token(), fresh(), fresh("device_id")
+    refused(await api.post("/v1/links", link(a, "device_id:null"), idempotency_key=key), 422)
+    reply = await api.post("/v1/links", link(a, b), idempotency_key=key)
+    assert reply.results[0]["status"] == "linked" and "idempotency-replayed" not in reply.headers
+    profile, other = await api.profile_id(a), (await api.links(link(fresh(), fresh("device_id"))))[0]["profile_id"]
+    key, body = token(), {"profiles": [profile, "prf_none"], "reason": "r"}
+    refused(await api.post("/v1/profiles/merge", body, idempotency_key=key), 404)
+    reply = await api.post("/v1/profiles/merge", {**body, "profiles": [profile, other]}, idempotency_key=key)
+    assert reply.status == 200 and reply.json["applied"] is True
+
+
+async def test_a_preview_uses_no_key_up_and_changes_nothing(api: Api) -> None:
+    a, c, key = fresh(), fresh(), token()
+    found = await api.links(link(a, fresh("device_id")), link(c, fresh("device_id")))
+    body = {"profiles": [item["profile_id"] for item in found], "reason": "r", "preview": True}
+    foreseen = await api.post("/v1/profiles/merge", body, idempotency_key=key)
+    assert foreseen.json["applied"] is False and foreseen.json["assertion_id"] is None
+    assert await api.profile_id(a) != await api.profile_id(c)
+    done = await api.post("/v1/profiles/merge", {**body, "preview": False}, idempotency_key=key)
+    assert done.json["applied"] is True and done.json["after"] == foreseen.json["after"]
+
+
+@pytest.mark.parametrize("what", ["a merge", "links"])
+async def test_one_key_many_times_at_once_over_two_instances_happens_once(
+    api: Api, second: Instance, what: str
+) -> None:
+    key = token()
+    if what == "a merge":
+        found = await api.links(*(link(fresh(), fresh("device_id")) for _ in range(2)))
+        path = "/v1/profiles/merge"
+        body: Json = {"profiles": [item["profile_id"] for item in found], "reason": "r"}
+    else:
+        customer, path = fresh(), "/v1/links"
+        body = {"links": [link(customer, fresh("device_id")) for _ in range(200)]}
+    callers = [api, second.api] * 6
+    replies = await asyncio.gather(*(who.post(path, body, idempotency_key=key) for who in callers))
+    answered = [reply for reply in replies if reply.status == 200]
+    assert answered and all(reply.status in (200, 409) for reply in replies)
+    assert len({reply.body for reply in answered}) == 1
+    assert sum(reply.headers.get("idempotency-replayed") != "true" for reply in answered) == 1
+    later = await second.api.post(path, body, idempotency_key=key)
+    assert later.body == answered[0].body and later.headers["idempotency-replayed"] == "true"
+
+
+async def test_one_key_with_two_bodies_at_once_answers_one_of_them(api: Api, second: Instance) -> None:
+    key, bodies = token(), [link(fresh(), fresh("device_id")) for _ in range(2)]
+    sends = [who.post("/v1/links", body, idempotency_key=key) for who in (api, second.api) for body in bodies]
+    replies = await asyncio.gather(*sends)
+    assert sorted(reply.status for reply in replies) == [200, 200, 422, 422]
+    known = [(await api.lookup(f"crm_id:{body['a']['value']}")).status for body in bodies]
+    assert sorted(known) == [200, 404]
+
+
+@pytest.mark.parametrize("key", [b"", b"x" * 256, b"caf\xc3\xa9", b"a\x00b", b"a\tb"])
+async def test_an_unfit_key_is_400(api: Api, key: bytes) -> None:
+    headers = {b"idempotency-key": key}
+    reply = await api.call("POST", "/v1/links", json=link(fresh(), fresh("device_id")), headers=headers)
+    refused(reply, 400, "malformed")
+
+
+# ---- the document
+
+
+async def test_every_documented_success_has_been_seen(api: Api) -> None:
+    """One tour of the service; whatever is documented to succeed has to succeed once, in the documented shape."""
+    a, b, c, d = fresh(), fresh("device_id"), fresh(), fresh("cookie_id")
+    home = fresh("household_id")
+    evidence = {"event_id": "e-1", "nested": {"list": [1, 2.5, None, True]}}
+    found = await api.links(
+        link(a, b, evidence=evidence, rule_version="4", expires_at="2090-01-01T00:00:00Z"), link(c, d), link(a, home)
+    )
+    assert (await api.get(f"/v1/links/{found[0]['link_id']}")).json["evidence"] == evidence
+    profile = found[0]["profile_id"]
+    merged = await api.post("/v1/profiles/merge", {"profiles": [profile, found[1]["profile_id"]], "reason": "r"})
+    split = await api.post(f"/v1/profiles/{profile}/split", {"identifiers": [named(c)], "reason": "r"})
+    await api.post(f"/v1/assertions/{split.json['assertion_id']}/undo", {"reason": "r"})
+    again = await api.post(f"/v1/assertions/{split.json['assertion_id']}/undo", {"reason": "r"})
+    assert merged.status == split.status == 200 and again.json["applied"] is False
+    revoked = await api.post(
+        "/v1/revocations",
+        {"identifier": named(d), "scope": "purposes", "purposes": ["analytics"], "regulation": "GDPR", "reason": "r"},
+    )
+    await api.get(f"/v1/revocations/{revoked.json['revocation_id']}")
+    for reply in (await api.lookup(a), await api.get(f"/v1/profiles/{found[1]['profile_id']}")):
+        assert reply.status == 200 and reply.json["consent"]["analytics"]["state"] == "withdrawn"
+    await api.post("/v1/profiles/lookup", {"identifiers": [named(a), named(fresh())]})
+    assert (await api.call("DELETE", f"/v1/links/{found[0]['link_id']}")).json["status"] == "retracted"
+    for path in ("/healthz", "/readyz", "/metrics"):
+        await api.call("GET", path)
+    tour = {
+        ("GET", "/v1/households/{namespace}/{value}"): f"/v1/households/household_id/{home.split(':')[1]}",
+        ("GET", "/v1/assertions"): f"/v1/assertions?identifier={a}",
+        ("GET", "/v1/profiles/{profile_id}/history"): f"/v1/profiles/{profile}/history",
+        ("GET", "/v1/profiles/{profile_id}/graph"): f"/v1/profiles/{profile}/graph",
+        ("GET", "/v1/explain"): f"/v1/explain?a={a}&b={b}",
+        ("GET", "/v1/reviews"): "/v1/reviews?status=open",
+        ("GET", "/v1/changes"): "/v1/changes?after=0&limit=50",
+    }
+    documented = {(method, path) for method, path, _ in api.document.operations()}
+    for operation in documented & set(tour):
+        assert (await api.call("GET", tour[operation])).status == 200
+    seen = {(method, path) for method, path, status in api.document.seen if status == 200}
+    assert documented - seen <= {("POST", "/v1/reviews/{review_id}")}
+
+
+async def test_links_in_every_state_are_shown_as_documented(api: Api) -> None:
+    a, b, weak, past = fresh(), fresh("device_id"), fresh("cookie_id"), fresh("cookie_id")
+    results = await api.links(
+        link(a, b),
+        link(a, weak, confidence=0.1),
+        link(a, past, expires_at="2001-01-01T00:00:00Z"),
+        link(b, fresh("device_id"), method="probabilistic", confidence=0.95, observed_at="2026-01-01T00:00:00.5+02:00"),
+        link(a, fresh("login_id"), observed_at="0001-01-01T00:00:00Z", expires_at="9999-12-31T23:59:59.999Z"),
+    )
+    assert [item["status"] for item in results] == ["linked", "withheld", "withheld", "linked", "linked"]
+    assert [item["reason"] for item in results[:3]] == [None, "below_confidence", "expired"]
+    for item in results:
+        shown = (await api.get(f"/v1/links/{item['link_id']}")).json
+        assert (shown["status"], shown["reason"]) == (item["status"], item["reason"])
+    assert (await api.get(f"/v1/links/{results[3]['link_id']}")).json["observed_at"] == "2025-12-31T22:00:00.500Z"
+    login = results[4]
+    assert (await api.get(f"/v1/profiles/{login['profile_id']}")).json["valid_until"] is not None
+    for identifier in (await api.lookup(a)).json["identifiers"]:
+        assert identifier["first_seen"] <= identifier["last_seen"]
