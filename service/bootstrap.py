@@ -178,7 +178,16 @@ async def assembled(settings: Settings, stores: Stores, say: Say) -> AsyncIterat
 
 
 class _Server(uvicorn.Server):
-    """A server whose end is decided by who started it, not by signal handlers of its own."""
+    """A server whose end is decided by who started it, not by signal handlers of its own; `ready` once it listens."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ready = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, then say so."""
+        await super().startup(sockets)
+        self.ready.set()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -245,8 +254,9 @@ async def _serve_until_told(
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     broken = asyncio.create_task(stores.wait_broken())
     try:
-        while not server.started and not serving.done():
-            await asyncio.sleep(0.01)
+        ready = asyncio.ensure_future(server.ready.wait())
+        await asyncio.wait({serving, ready}, return_when=asyncio.FIRST_COMPLETED)
+        ready.cancel()
         write_run_file(
             settings.data_dir,
             base_url=base_url,

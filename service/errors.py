@@ -10,10 +10,10 @@
     ├── NotAuthenticated
     ├── NotAllowed
     ├── Unknown                      nothing of that name
-    │   ├── UnknownIdentifier, UnknownProfile, UnknownLink, UnknownAssertion, UnknownRevocation
+    │   ├── UnknownIdentifier, UnknownProfile, UnknownLink, UnknownAssertion, UnknownReview, UnknownRevocation
     ├── Erased                       there was an answer, and it named a person who is erased
     ├── Conflict                     against what is in force now
-    │   ├── AssertedDifferent, ProfileTooLarge, RequestInProgress
+    │   ├── AssertedDifferent, ProfileTooLarge, ReviewClosed, RequestInProgress
     ├── TooLarge                     over a limit of the service
     │   ├── BodyTooLarge, TooManyItems
     ├── UnsupportedMedia
@@ -182,6 +182,13 @@ class UnknownAssertion(Unknown):
     says = "This assertion is not known."
 
 
+class UnknownReview(Unknown):
+    """There is no review of this id."""
+
+    code = "unknown_review"
+    says = "This review is not known."
+
+
 class UnknownRevocation(Unknown):
     """There is no revocation of this id."""
 
@@ -223,6 +230,13 @@ class ProfileTooLarge(Conflict):
 
     def __init__(self, max_profile_size: int) -> None:
         super().__init__(f"The profile would hold more than {max_profile_size} identifiers.")
+
+
+class ReviewClosed(Conflict):
+    """Another verdict was given on this pair before."""
+
+    code = "review_closed"
+    says = "Another verdict was given on this review. Undo its assertion to take it back."
 
 
 class RequestInProgress(Conflict):

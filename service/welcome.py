@@ -17,19 +17,24 @@ _READABLE = " | python3 -m json.tool"
 
 
 async def welcome(settings: Settings, base_url: str, services: SampleServices) -> list[str]:
-    """The lines, without any key. With the sample in the graph they show something of it, else they begin with a link.
-
-    Pasting them in order works on any start, with either.
-    """
+    """The lines, without any key. With the sample in the graph they show something of it; without, they link first."""
     there, merge = False, None
     try:
         there = await sample_is_there(services)
         merge = await wrong_merge(services) if there else None
     except FabricError:
-        pass  # a store is away: readiness says so, and the lines for an empty graph do
-    lines = [f"Identity Fabric answers at {base_url}   (its API: {base_url}/docs)", *_key_lines(settings)]
-    lines += _of_sample(base_url, merge) if there else _of_empty_graph(base_url)
-    return [*lines, "Ctrl-C ends it, its Neo4j and its Redis."]
+        pass  # the graph is away: readiness says so
+    return lines_to_paste(settings, base_url, sample=there, merge=merge)
+
+
+def lines_to_paste(settings: Settings, base_url: str, *, sample: bool, merge: AssertionId | None) -> list[str]:
+    """What is to be pasted is indented, the key's line first. `merge`: the sample's wrong one, while it is in force."""
+    return [
+        f"Identity Fabric answers at {base_url}   (its API: {base_url}/docs)",
+        *_key_lines(settings),
+        *(_of_sample(base_url, merge) if sample else _of_empty_graph(base_url)),
+        "Ctrl-C ends it, its Neo4j and its Redis.",
+    ]
 
 
 def _key_lines(settings: Settings) -> list[str]:

@@ -12,16 +12,22 @@ from service.api.asgi import Outermost, answer_problems
 from service.api.context import Services
 from service.api.documentation import document
 from service.api.lookup_route import PATH, LookupRoute
-from service.api.routes import links, operations, profiles, revocations, stewardship
+from service.api.routes import links, operations, profiles, reviews, revocations, stewardship
 
 DESCRIPTION = "Which identifiers belong to one person, how sure that is and why, and what that person allows."
 
 
 def create_app(services: Services, new_request_id: Callable[[], str]) -> ASGIApp:
     """The whole application for one set of services."""
-    app = FastAPI(title="Identity Fabric", version=__version__, description=DESCRIPTION, redoc_url=None, redirect_slashes=False)
+    app = FastAPI(
+        title="Identity Fabric",
+        version=__version__,
+        description=DESCRIPTION,
+        redoc_url=None,
+        redirect_slashes=False,  # a path that is not documented is 404, without a detour that repeats it
+    )
     app.state.services = services
-    for family in (operations, links, stewardship, profiles, revocations):
+    for family in (operations, links, stewardship, reviews, profiles, revocations):
         app.include_router(family.router)
     answer_problems(app)
     document(app)

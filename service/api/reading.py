@@ -16,10 +16,11 @@ from service.api.body import parse_json
 from service.api.context import Services
 from service.api.errors import field_errors, invalid
 from service.api.schemas import BATCH_MAX, IdentifierIn
+from service.api.urls import key_in_url
 from service.control.normalise import Refused, normalise
 from service.errors import FieldError, Invalid, Malformed, PersonalValueInUrl, TooManyItems
 from service.model.changes import Origin, Remembered
-from service.model.identifiers import Identifier
+from service.model.identifiers import Identifier, IdentifierKey
 from service.model.policy import Policy
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -123,3 +124,14 @@ def refuse_personal_id(value: str) -> None:
     """An id in a path is never an address of a person. Raises PersonalValueInUrl."""
     if "@" in value:
         raise PersonalValueInUrl()
+
+
+def key_of_text(text: str, name: str, policy: Policy) -> IdentifierKey:
+    """`namespace:value` from a query. Raises Invalid, PersonalValueInUrl."""
+    namespace, colon, value = text.partition(":")
+    if not colon:
+        raise Invalid.at(f"/{name}", "must be namespace:value")
+    try:
+        return key_in_url(namespace, value, policy)
+    except Invalid as error:
+        raise Invalid.at(f"/{name}", error.errors[0].message) from None

@@ -126,6 +126,13 @@ class RevocationIn(Asked):
     reason: FreeText = ""
 
 
+class ReviewIn(Asked):
+    """A verdict. `same` and `different` make an assertion, `dismiss` none."""
+
+    verdict: Literal["same", "different", "dismiss"]
+    reason: FreeText = ""
+
+
 # ---- answers (for the documentation; answers are built as JSON directly)
 
 
@@ -385,6 +392,30 @@ class ChangesOut(BaseModel):
 
     items: list[EventOut]
     next: int
+
+
+class ReviewOut(BaseModel):
+    """A link that waits for a decision, or on which one was made; `worth`: how much the decision brings."""
+
+    review_id: str
+    status: Literal["open", "same", "different", "dismissed"]
+    reason: str | None
+    worth: float | None
+    link: LinkOut
+
+
+class ReviewsOut(BaseModel):
+    """The most worthwhile first."""
+
+    items: list[ReviewOut]
+    next_cursor: str | None
+
+
+class VerdictOut(StewardOut):
+    """What a verdict did."""
+
+    review_id: str
+    status: Literal["same", "different", "dismissed"]
 
 
 class StoreState(BaseModel):

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from service.model.changes import (
     Change,
     ExpireDue,
+    Judge,
     LinkReceipt,
     Merge,
     ObserveLink,
@@ -34,6 +35,7 @@ ACTIONS: dict[type[Change], str] = {
     Merge: "profile.merge",
     Split: "profile.split",
     Undo: "assertion.undo",
+    Judge: "review.judged",
     Revoke: "consent.revoked",
     ExpireDue: "links.expired",
 }
@@ -70,7 +72,7 @@ def _one(origin: Origin, change: Change, receipt: Receipt, policy_version: int, 
     if isinstance(change, RetractLink) and isinstance(receipt, LinkReceipt):
         body |= {"action": ACTIONS[RetractLink], "link_id": receipt.link_id, "profile_id": receipt.profile_id}
         reason = change.reason
-    elif isinstance(change, Merge | Split | Undo) and isinstance(receipt, StewardReceipt):
+    elif isinstance(change, Merge | Split | Undo | Judge) and isinstance(receipt, StewardReceipt):
         if not receipt.applied:
             return []
         shown = receipt.after or receipt.before

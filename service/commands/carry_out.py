@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 
-from service.commands import observe, revoke, steward
+from service.commands import observe, review, revoke, steward
 from service.commands.account import ACTIONS
 from service.commands.announce import ASSERTION, Event, events_of
 from service.commands.compose import note_versions
@@ -18,6 +18,7 @@ from service.errors import FabricError
 from service.model.changes import (
     Change,
     ExpireDue,
+    Judge,
     Merge,
     ObserveLink,
     Origin,
@@ -56,6 +57,8 @@ def wanted_by(change: Change) -> Wanted:
             return steward.wanted_by_split(change)
         case Undo():
             return steward.wanted_by_undo(change)
+        case Judge():
+            return review.wanted_by_verdict(change)
         case Revoke():
             return revoke.wanted_by_revocation(change)
         case ExpireDue():
@@ -75,6 +78,8 @@ def step_of(world: World, change: Change, origin: Origin, new_id: NewId) -> Step
             return steward.split(world, change, origin.actor, AssertionId(new_id("ast")))
         case Undo():
             return steward.undo(world, change)
+        case Judge():
+            return review.judge(world, change, origin.actor, AssertionId(new_id("ast")))
         case Revoke():
             return revoke.revoke(world, change, origin.actor, new_id("rev"))
         case ExpireDue():
@@ -83,7 +88,7 @@ def step_of(world: World, change: Change, origin: Origin, new_id: NewId) -> Step
 
 def _stands_alone(change: Change) -> bool:
     """A steward's act is settled by itself, so that its before and after are its own."""
-    return isinstance(change, Merge | Split | Undo)
+    return isinstance(change, Merge | Split | Undo | Judge)
 
 
 def segments(changes: Sequence[tuple[Change, Origin]]) -> list[list[tuple[Change, Origin]]]:
@@ -200,7 +205,7 @@ class Carrier:
                 profile = self._world.state(change.identifier).profile
                 if profile is not None:
                     events.append({"type": "consent.changed", "profile_id": profile})
-            elif isinstance(outcome, StewardReceipt) and outcome.assertion_id is not None:
+            elif isinstance(outcome, StewardReceipt) and outcome.applied:
                 shown = sorted({grouping.profile_id for grouping in (*outcome.before, *outcome.after)})
                 events.append({"type": ASSERTION, "profile_id": None, "profiles": shown})
         if not segment:

@@ -73,7 +73,8 @@ def observe_link(world: World, change: ObserveLink) -> Step:
     if not duplicate:
         for key in link.pair:
             _seen(world, key, seen)
-        world.set_link(replace(link, due=due_of(link, world.policy)))
+        reviewed = next((other.reviewed for other in world.links_between(link.pair) if other.reviewed), None)
+        world.set_link(replace(link, due=due_of(link, world.policy), reviewed=reviewed))
     yield SETTLE
     return receipt_of(world, change.link_id, change.a, duplicate=duplicate)
 

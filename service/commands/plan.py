@@ -19,6 +19,7 @@ class StoredLink:
 
     link: Link
     withheld: Reason | None
+    review: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,7 @@ class Plan:
     entries: list[Entry] = field(default_factory=list)
     answers: list[StoredAnswer] = field(default_factory=list)
     drops: list[IdentifierKey] = field(default_factory=list)
+    reviews_more: int = 0
 
     @property
     def changes_graph(self) -> bool:
@@ -168,12 +170,13 @@ def _changed_states(world: World, plan: Plan) -> None:
 
 def _changed_links(world: World, plan: Plan) -> None:
     for link_id, link in world.links.items():
-        reason = world.withheld.get(link_id)
+        reason, review = world.withheld.get(link_id), world.reviews.get(link_id)
         stored = world.stored_links.get(link_id)
         if stored is None:
-            plan.links_new.append(StoredLink(link, reason))
-        elif stored[0] is not link or stored[1] != reason:
-            plan.links.append(StoredLink(link, reason))
+            plan.links_new.append(StoredLink(link, reason, review))
+        elif stored[0] is not link or stored[1:] != (reason, review):
+            plan.links.append(StoredLink(link, reason, review))
+        plan.reviews_more += (review is not None) - (stored is not None and stored[2] is not None)
 
 
 def _changed_assertions(world: World, plan: Plan) -> None:

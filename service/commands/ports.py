@@ -12,7 +12,7 @@ from service.commands.plan import Plan, StoredAnswer
 from service.commands.world import Loaded, Wanted
 from service.model.cached import Fill, Lease, NoValue
 from service.model.changes import Revocation
-from service.model.evidence import Assertion, Link, Reason
+from service.model.evidence import Assertion, Link, Reason, Verdict
 from service.model.identifiers import IdentifierKey, LinkId, ProfileId
 from service.model.profile import Profile
 
@@ -40,6 +40,16 @@ class KeptLink:
     withheld: Reason | None
     other: IdentifierKey | None = None
     profile: ProfileId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewItem:
+    """A link that waits for a steward or has a verdict. `apart`: its ends were said to be different since."""
+
+    link: Link
+    withheld: Reason | None
+    worth: float | None
+    apart: bool = False
 
 
 class OutcomeUnknown(Exception):
@@ -128,6 +138,15 @@ class Archive(Protocol):
 
     async def links_between(self, keys: Sequence[IdentifierKey], profile: ProfileId, limit: int) -> list[KeptLink]:
         """Links from some identifiers into a profile, but those taken back."""
+
+    async def open_reviews(self, worth: float, after: str, limit: int) -> list[ReviewItem]:
+        """Links that wait for a steward, the most worthwhile first, after a place in that order."""
+
+    async def closed_reviews(self, verdict: Verdict, after: str, limit: int) -> list[ReviewItem]:
+        """Links on which this verdict was given, by id, after one."""
+
+    async def reviews_at(self, key: IdentifierKey, limit: int) -> list[ReviewItem]:
+        """Links at an identifier that wait for a steward or have a verdict."""
 
 
 class Cache(Protocol):

@@ -92,12 +92,20 @@ def _receipt(settled: Settlement, assertion_id: AssertionId | None, *, applied: 
     return StewardReceipt(assertion_id, groupings(settled.before), groupings(settled.after), applied)
 
 
-def _refuse_different(world: World, profiles: Iterable[ProfileId]) -> None:
+def refuse_different(world: World, profiles: Iterable[ProfileId]) -> None:
     """Raises AssertedDifferent where members on opposite sides of an assertion in force would come together."""
     sides = {side for pid in profiles for key in world.members[pid] for side in world.state(key).sides}
     against = sorted({assertion for assertion, side in sides if (assertion, 1 - side) in sides})
     if against:
         raise AssertedDifferent(against[0])
+
+
+def refuse_too_large(world: World, profiles: Iterable[ProfileId]) -> frozenset[IdentifierKey]:
+    """All members of the profiles. Raises ProfileTooLarge where they are more than one profile may hold."""
+    members = frozenset(key for profile_id in profiles for key in world.members[profile_id])
+    if len(members) > world.policy.max_profile_size:
+        raise ProfileTooLarge(world.policy.max_profile_size)
+    return members
 
 
 def merge(world: World, change: Merge, actor: str, new_id: AssertionId) -> Step:
@@ -115,10 +123,8 @@ def merge(world: World, change: Merge, actor: str, new_id: AssertionId) -> Step:
         if change.survivor not in change.profiles:
             raise Invalid.at("/survivor", "is not one of the profiles")
         survivor = profiles[change.profiles.index(change.survivor)]
-    _refuse_different(world, profiles)
-    named = frozenset(key for pid in profiles for key in world.members[pid])
-    if len(named) > world.policy.max_profile_size:
-        raise ProfileTooLarge(world.policy.max_profile_size)
+    refuse_different(world, profiles)
+    named = refuse_too_large(world, profiles)
     world.seq += 1
     assertion = Assertion(
         new_id,

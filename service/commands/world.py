@@ -66,6 +66,7 @@ class Loaded:
     identifiers: list[IdentifierState] = field(default_factory=list)
     links: list[Link] = field(default_factory=list)
     withheld: dict[LinkId, Reason] = field(default_factory=dict)
+    reviews: dict[LinkId, float] = field(default_factory=dict)
     profiles: dict[ProfileId, list[IdentifierKey]] = field(default_factory=dict)
     unfollowed: set[IdentifierKey] = field(default_factory=set)
     dues: dict[ProfileId, int | None] = field(default_factory=dict)
@@ -99,6 +100,7 @@ class World:
         self.states: dict[IdentifierKey, IdentifierState] = {}
         self.links: dict[LinkId, Link] = {}
         self.withheld: dict[LinkId, Reason | None] = {}
+        self.reviews: dict[LinkId, float | None] = {}
         self.links_at: dict[IdentifierKey, set[LinkId]] = {}
         self.members: dict[ProfileId, frozenset[IdentifierKey]] = {}
         self.born: dict[ProfileId, IdentifierKey] = {}
@@ -111,7 +113,7 @@ class World:
         self.recorded: list[tuple[IdentifierKey, ConsentRecord]] = []
         self.revocations: list[Revocation] = []
         self.stored_states: dict[IdentifierKey, IdentifierState] = {}
-        self.stored_links: dict[LinkId, tuple[Link, Reason | None]] = {}
+        self.stored_links: dict[LinkId, tuple[Link, Reason | None, float | None]] = {}
         self.stored_hands: dict[ProfileId, tuple[Hand, ...]] = {}
         self.stored_assertions: dict[AssertionId, Assertion] = {}
         self._pairs_known: set[Pair] = set()
@@ -135,9 +137,9 @@ class World:
         for link in loaded.links:
             if link.link_id not in self.links:
                 self._put(link)
-                reason = loaded.withheld.get(link.link_id)
-                self.withheld[link.link_id] = reason
-                self.stored_links[link.link_id] = (link, reason)
+                reason, review = loaded.withheld.get(link.link_id), loaded.reviews.get(link.link_id)
+                self.withheld[link.link_id], self.reviews[link.link_id] = reason, review
+                self.stored_links[link.link_id] = (link, reason, review)
         for profile_id in wanted.profiles:
             if profile_id not in self.members:
                 self.members[profile_id] = frozenset(loaded.profiles.get(profile_id, ()))

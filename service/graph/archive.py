@@ -10,10 +10,10 @@ from neo4j import AsyncDriver, RoutingControl
 from neo4j.exceptions import DriverError, Neo4jError
 
 from service.commands.announce import Event
-from service.commands.ports import KeptLink
+from service.commands.ports import KeptLink, ReviewItem
 from service.errors import StoreUnavailable
 from service.graph import past_queries, records
-from service.model.evidence import Assertion
+from service.model.evidence import Assertion, Verdict
 from service.model.identifiers import IdentifierKey, ProfileId
 from service.model.profile import Profile
 
@@ -86,3 +86,25 @@ class GraphArchive:
         """Links from some identifiers into a profile, but those taken back."""
         rows = await self._rows(past_queries.READ_LINKS_BETWEEN, keys=list(keys), profile=profile, limit=limit)
         return [KeptLink(*records.link_of(row["link"])) for row in rows]
+
+    async def open_reviews(self, worth: float, after: str, limit: int) -> list[ReviewItem]:
+        """Links that wait for a steward, the most worthwhile first, after a place in that order."""
+        rows = await self._rows(past_queries.READ_OPEN_REVIEWS, worth=worth, after=after, limit=limit)
+        return [self._review(row) for row in rows]
+
+    async def closed_reviews(self, verdict: Verdict, after: str, limit: int) -> list[ReviewItem]:
+        """Links on which this verdict was given, by id, after one."""
+        rows = await self._rows(past_queries.READ_CLOSED_REVIEWS, verdict=verdict, after=after, limit=limit)
+        return [self._review(row) for row in rows]
+
+    async def reviews_at(self, key: IdentifierKey, limit: int) -> list[ReviewItem]:
+        """Links at an identifier that wait for a steward or have a verdict."""
+        return [self._review(row) for row in await self._rows(past_queries.READ_REVIEWS_AT, key=key, limit=limit)]
+
+    @staticmethod
+    def _review(row: Any) -> ReviewItem:
+        link, withheld, worth = records.reviewed_link_of(row["link"])
+        sides = {text.rpartition(":")[::2] for text in row["sides_a"] or ()}
+        against = {text.rpartition(":")[::2] for text in row["sides_b"] or ()}
+        apart = any((assertion, "1" if side == "0" else "0") in against for assertion, side in sides)
+        return ReviewItem(link, withheld, worth, apart)

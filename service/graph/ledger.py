@@ -98,10 +98,12 @@ class GraphTurn:
     @staticmethod
     def _links(loaded: Loaded, rows: Sequence[Any]) -> None:
         for row in rows:
-            link, withheld = records.link_of(row["link"])
+            link, withheld, review = records.reviewed_link_of(row["link"])
             loaded.links.append(link)
             if withheld is not None:
                 loaded.withheld[link.link_id] = withheld
+            if review is not None:
+                loaded.reviews[link.link_id] = review
 
     async def answers(self, keys: Sequence[str]) -> dict[str, StoredAnswer]:
         """Answers stored under these idempotency keys."""
@@ -135,7 +137,7 @@ class GraphTurn:
         await self._run(queries.CREATE_ANSWERS, [self._answer(answer, at, seq) for answer in plan.answers])
         if plan.drops or plan.events:
             await self._write_turn(plan, seq, at)
-        head = {"seq": seq, "at": at, "audit_seq": link.seq, "audit_hash": link.hash}
+        head = {"reviews_more": plan.reviews_more, "seq": seq, "at": at, "audit_seq": link.seq, "audit_hash": link.hash}
         await (await self._transaction.run(queries.ADVANCE_HEAD, head)).consume()
 
     async def _write_profiles(self, plan: Plan, seq: int) -> None:

@@ -58,6 +58,32 @@ OPTIONAL MATCH (h)-[r:LINK WHERE r.inactive IS NULL]-(:Identifier)-[:IN]->(p:Pro
 RETURN h.key AS household, collect(DISTINCT p.id) AS profiles
 """
 
+# What waits for a steward, the most worthwhile first; pairs that another way has joined meanwhile do not.
+READ_OPEN_REVIEWS: LiteralString = (
+    "MATCH (a:Identifier)-[r:LINK]->(b:Identifier) "
+    "WHERE r.review <= $worth AND (r.review < $worth OR r.id > $after) "
+    "AND NOT EXISTS { MATCH (a)-[:IN]->(:Profile)<-[:IN]-(b) } "
+    "WITH a, r, b ORDER BY r.review DESC, r.id LIMIT $limit RETURN "
+    + LINK_COLUMNS
+    + ", a.key, b.key] AS link, a.sides AS sides_a, b.sides AS sides_b"
+)
+
+READ_CLOSED_REVIEWS: LiteralString = (
+    "MATCH (a:Identifier)-[r:LINK]->(b:Identifier) WHERE r.reviewed = $verdict AND r.id > $after "
+    "WITH a, r, b ORDER BY r.id LIMIT $limit RETURN "
+    + LINK_COLUMNS
+    + ", a.key, b.key] AS link, null AS sides_a, null AS sides_b"
+)
+
+READ_REVIEWS_AT: LiteralString = (
+    "MATCH (i:Identifier {key: $key})-[r:LINK]-() WHERE r.review IS NOT NULL OR r.reviewed IS NOT NULL "
+    "WITH r, startNode(r) AS a, endNode(r) AS b "
+    "WHERE r.reviewed IS NOT NULL OR NOT EXISTS { MATCH (a)-[:IN]->(:Profile)<-[:IN]-(b) } "
+    "WITH a, r, b ORDER BY r.id LIMIT $limit RETURN "
+    + LINK_COLUMNS
+    + ", a.key, b.key] AS link, a.sides AS sides_a, b.sides AS sides_b"
+)
+
 # Every link at some identifiers but those taken back, with where the other end is now.
 READ_LINKS_AT: LiteralString = (
     "UNWIND $keys AS key MATCH (k:Identifier {key: key})-[r:LINK]-(n:Identifier) WHERE r.retracted_at IS NULL "

@@ -8,7 +8,8 @@ from typing import LiteralString
 _STATE: LiteralString = """[i.key, i.first_seen, i.last_seen, i.sources, i.neighbours, i.linking, i.sides, i.named,
         i.holds, i.handed, i.consents, i.bar"""
 LINK_COLUMNS: LiteralString = """[r.id, r.method, r.confidence, r.source, r.rule, r.rule_version, r.observed_at,
-        r.first_observed_at, r.expires_at, r.evidence, r.due, r.inactive, r.retracted_at, r.withheld"""
+        r.first_observed_at, r.expires_at, r.evidence, r.due, r.inactive, r.retracted_at, r.reviewed,
+        r.withheld, r.review"""
 
 TAKE_HEAD: LiteralString = """
 MATCH (h:Head {id: 'head'})
@@ -194,6 +195,7 @@ CREATE_ANSWERS: LiteralString = "UNWIND $rows AS row CREATE (x:Answer) SET x = r
 
 ADVANCE_HEAD: LiteralString = """
 MATCH (h:Head {id: 'head'})
+SET h.reviews_open = coalesce(h.reviews_open, 0) + $reviews_more
 SET h.seq = $seq, h.at = $at, h.audit_seq = $audit_seq, h.audit_hash = $audit_hash
 """
 

@@ -75,13 +75,19 @@ def row_of_state(state: IdentifierState, bar: Reason | None, *, whole: bool) -> 
 
 def link_of(row: Sequence[Any]) -> tuple[Link, Reason | None]:
     """A link as stored, and why it is withheld."""
+    link, withheld, _ = reviewed_link_of(row)
+    return link, withheld
+
+
+def reviewed_link_of(row: Sequence[Any]) -> tuple[Link, Reason | None, float | None]:
+    """A link as stored, why it is withheld, and what a steward's decision on it is worth (None: none is wanted)."""
     (link_id, method, confidence, source, rule, rule_version, observed, first, expires, evidence, due, inactive,
-     retracted, withheld, a, b) = row  # fmt: skip
+     retracted, reviewed, withheld, review, a, b) = row  # fmt: skip
     link = Link(
         LinkId(link_id), IdentifierKey(a), IdentifierKey(b), method, confidence, source, rule, rule_version, observed,
-        first, expires, evidence, due, inactive, retracted,
+        first, expires, evidence, due, inactive, retracted, reviewed,
     )  # fmt: skip
-    return link, withheld
+    return link, withheld, review
 
 
 def row_of_link(stored: StoredLink, *, whole: bool) -> Row:
@@ -102,7 +108,9 @@ def row_of_link(stored: StoredLink, *, whole: bool) -> Row:
         "due": link.due if waits else None,
         "inactive": link.inactive,
         "retracted_at": link.retracted_at,
+        "reviewed": link.reviewed,
         "withheld": stored.withheld,
+        "review": stored.review,
     }
     if not whole:
         row = {name: value for name, value in row.items() if value is not None}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from service.model.evidence import Method, Reason
+from service.model.evidence import Method, Reason, Verdict
 from service.model.identifiers import AssertionId, IdentifierKey, LinkId, ProfileId
 
 Scope = Literal["purposes", "linking", "erase"]
@@ -79,6 +79,15 @@ class Revoke:
 
 
 @dataclass(frozen=True, slots=True)
+class Judge:
+    """A steward's verdict on a link that waits for review: the first two make an assertion about its two ends."""
+
+    link_id: LinkId
+    verdict: Verdict
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Revocation:
     """A revocation as it is kept."""
 
@@ -102,7 +111,7 @@ class ExpireDue:
     keys: tuple[IdentifierKey, ...] = ()
 
 
-Change = ObserveLink | RetractLink | Merge | Split | Undo | Revoke | ExpireDue
+Change = ObserveLink | RetractLink | Merge | Split | Undo | Judge | Revoke | ExpireDue
 
 
 @dataclass(frozen=True, slots=True)

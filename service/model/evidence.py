@@ -26,6 +26,9 @@ Reason = Literal[
 ]
 
 
+Verdict = Literal["same", "different", "dismissed"]
+
+
 class Tier(IntEnum):
     """Strength of a link before anything else about it counts."""
 
@@ -38,7 +41,8 @@ class Tier(IntEnum):
 class Link:
     """One source's statement that two identifiers belong together. `a` < `b` in key order.
 
-    `due`: when it expires (None: never). `inactive`: why it has no say at present (None: it has).
+    `due`: when it expires (None: never). `inactive`: why it has no say at present (None: it has). `reviewed`: what a
+    steward said of this pair in a review; it is then never asked about again.
     """
 
     link_id: LinkId
@@ -56,6 +60,7 @@ class Link:
     due: int | None = None
     inactive: Reason | None = None
     retracted_at: int | None = None
+    reviewed: Verdict | None = None
 
     @property
     def pair(self) -> Pair:

@@ -130,7 +130,7 @@ class Crowd:
         numbers = (number for number in range(1001, 9999) if number not in NUMBERS)
         persons: list[_Person] = []
         while len(persons) < people:
-            size = min(self._draws.one_of((1, 1, 1, 1, 1, 1, 2, 2, 3, 4, 5)), people - len(persons))
+            size = min(self._draws.one_of((1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 3, 4, 5)), people - len(persons))
             persons += self._household([next(numbers) for _ in range(size)])
         self._kiosk(persons[::9][:36])
         for number in range(visitors):
@@ -183,7 +183,7 @@ class Crowd:
 
     def _cookies(self, person: _Person) -> None:
         """Cookies come and go: by login, or by a click in a mail; the last one may have a visit of today."""
-        seen, count = self._draws.between(0, 60), 0
+        seen, count = self._draws.between(0, 120), 0
         while seen < min(person.since, 400) and count < 2:
             count += 1
             name = cookie(f"ck-{person.number}-{count}")
@@ -194,7 +194,7 @@ class Crowd:
             if count == 1 and self._draws.happens(0.4):
                 visit = min(seen, self._draws.between(0.02, 2.5))
                 self._diary.seen(name, session(f"s-{person.number}"), visit, "web", "visit")
-            seen += self._draws.between(80, 300)
+            seen += self._draws.between(120, 400)
         if self._draws.happens(0.08):
             began = self._draws.between(200, 400)
             offer = cookie(f"ck-offer-{person.number}")

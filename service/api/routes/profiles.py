@@ -12,7 +12,6 @@ from starlette.responses import Response
 from service.api.asgi import call_of
 from service.api.auth import ACTIVATION, STEWARD, Caller, only_activates
 from service.api.documentation import LOOKUP_PARAMETERS, answers, reads
-from service.api.lookup_route import confidence_of, purpose_of, query_of
 from service.api.reading import (
     body_of,
     caller_of,
@@ -35,6 +34,7 @@ from service.api.schemas import (
     StewardOut,
     UndoIn,
 )
+from service.api.urls import confidence_of, purpose_of, query_of
 from service.commands.lookup import Found
 from service.errors import Invalid, TooManyItems, UnknownIdentifier
 from service.model.changes import Merge, Split, Undo

@@ -12,8 +12,7 @@ from starlette.responses import Response, StreamingResponse
 from service.api.asgi import call_of
 from service.api.auth import ACTIVATION, STEWARD
 from service.api.documentation import answers
-from service.api.lookup_route import key_in_url
-from service.api.reading import caller_of, refuse_personal_id, services_of
+from service.api.reading import caller_of, key_of_text, refuse_personal_id, services_of
 from service.api.render import (
     assertion_json,
     assertion_link_json,
@@ -31,30 +30,19 @@ from service.api.schemas import (
     HistoryOut,
     HouseholdOut,
 )
+from service.api.urls import key_in_url
 from service.commands.explain import Explanation
 from service.commands.feed import FEED_LIMIT_MAX, FEED_WAIT_S_MAX
 from service.commands.history import history
 from service.control.answer import name_of
 from service.errors import Invalid, UnknownIdentifier
 from service.model.evidence import Assertion
-from service.model.identifiers import IdentifierKey, ProfileId
-from service.model.policy import Policy
+from service.model.identifiers import ProfileId
 from service.model.times import rfc3339
 
 router = APIRouter(prefix="/v1", tags=["stewardship"])
 _READS = (400, 401, 403, 404, 422, 503)
 _ASSERTIONS_MAX = 1_000
-
-
-def _key(text: str, name: str, policy: Policy) -> IdentifierKey:
-    """`namespace:value` from a query. Raises Invalid, PersonalValueInUrl."""
-    namespace, colon, value = text.partition(":")
-    if not colon:
-        raise Invalid.at(f"/{name}", "must be namespace:value")
-    try:
-        return key_in_url(namespace, value, policy)
-    except Invalid as error:
-        raise Invalid.at(f"/{name}", error.errors[0].message) from None
 
 
 def _explained(found: Explanation) -> dict[str, Any]:
@@ -78,7 +66,7 @@ async def get_explain(request: Request, a: Annotated[str, Query()], b: Annotated
     caller_of(request, STEWARD)
     services = services_of(request)
     policy = services.policy()
-    one, other = _key(a, "a", policy), _key(b, "b", policy)
+    one, other = key_of_text(a, "a", policy), key_of_text(b, "b", policy)
     if one == other:
         raise Invalid.at("/b", "is the same identifier")
     return respond(_explained(await services.explainer.explain(one, other)))
@@ -135,7 +123,7 @@ async def get_assertions(request: Request, identifier: Annotated[str, Query()]) 
     """Assertions that name an identifier, newest first; undone ones are told as such."""
     caller_of(request, STEWARD)
     services = services_of(request)
-    key = _key(identifier, "identifier", services.policy())
+    key = key_of_text(identifier, "identifier", services.policy())
     found = await services.archive.assertions_of(key, _ASSERTIONS_MAX)
     return respond({"items": [assertion_json(assertion) for assertion in found], "next_cursor": None})
 
