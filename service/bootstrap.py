@@ -10,14 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import neo4j
 import orjson
 import structlog
 import uvicorn
-from neo4j.exceptions import DriverError, Neo4jError
-from starlette.types import ASGIApp
 
-from service.api.app import create_app
+from service.api.app import ASGIApp, create_app
 from service.api.asgi import request_ids
 from service.api.auth import Keyring
 from service.api.context import Health, Services
@@ -35,9 +32,10 @@ from service.commands.write_path import WritePath
 from service.control.link_ids import link_ids_under
 from service.control.policy_document import compile_policy
 from service.errors import LocalStoreError, StartRefused
-from service.graph import migrations, queries
+from service.graph import migrations
 from service.graph.archive import GraphArchive
 from service.graph.audit import Chain
+from service.graph.driver import AsyncDriver, answers, open_driver
 from service.graph.founding import Founding
 from service.graph.ledger import GraphLedger
 from service.graph.reader import GraphReader
@@ -82,22 +80,7 @@ def _policy_text(settings: Settings) -> bytes:
     return text
 
 
-def _driver(settings: Settings, stores: Stores) -> neo4j.AsyncDriver:
-    acquisition_s = settings.acquisition_timeout_ms / 1000
-    return neo4j.AsyncGraphDatabase.driver(
-        stores.neo4j_uri,
-        auth=(stores.neo4j_user, stores.neo4j_password),
-        connection_acquisition_timeout=acquisition_s,
-        connection_timeout=min(5.0, acquisition_s),
-        max_connection_pool_size=32,
-        max_transaction_retry_time=2.0,
-        keep_alive=True,
-        notifications_min_severity="OFF",
-        telemetry_disabled=True,
-    )
-
-
-async def _prepare(settings: Settings, driver: neo4j.AsyncDriver, database: str, founding: Founding, say: Say) -> None:
+async def _prepare(settings: Settings, driver: AsyncDriver, database: str, founding: Founding, say: Say) -> None:
     """Check that the graph is ours before anything is written, then bring it up to date."""
     secret = identity_key(settings).encode()
     text = _policy_text(settings)
@@ -113,16 +96,11 @@ async def _prepare(settings: Settings, driver: neo4j.AsyncDriver, database: str,
     await founding.found(secret, text)
 
 
-async def _health_of(driver: neo4j.AsyncDriver, database: str, cache: ProfileCache) -> Health:
-    try:
-        await asyncio.wait_for(driver.execute_query(queries.PING, database_=database), 2)
-        graph = "up"
-    except (DriverError, Neo4jError, TimeoutError):
-        graph = "down"
-    redis = "up" if await cache.ping() else "down"
-    METRICS.neo4j_up.set(graph == "up")
-    METRICS.redis_up.set(redis == "up")
-    return Health(graph, redis, "up")
+async def _health_of(driver: AsyncDriver, database: str, cache: ProfileCache) -> Health:
+    graph, redis = await asyncio.gather(answers(driver, database), cache.ping())
+    METRICS.neo4j_up.set(graph)
+    METRICS.redis_up.set(redis)
+    return Health("up" if graph else "down", "up" if redis else "down", "up")
 
 
 @contextlib.asynccontextmanager
@@ -132,7 +110,12 @@ async def assembled(settings: Settings, stores: Stores, say: Say) -> AsyncIterat
     secret = identity_key(settings).encode()
     keyring = Keyring(api_keys(settings), secret)
     webhook_secrets(settings)
-    driver = _driver(settings, stores)
+    driver = open_driver(
+        stores.neo4j_uri,
+        stores.neo4j_user,
+        stores.neo4j_password,
+        acquisition_timeout_ms=settings.acquisition_timeout_ms,
+    )
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(driver.close)
         database = stores.neo4j_database

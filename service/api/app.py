@@ -10,9 +10,11 @@ from starlette.types import ASGIApp
 from service import __version__
 from service.api.asgi import Outermost, answer_problems
 from service.api.context import Services
-from service.api.documentation import document
+from service.api.documentation import DOCS_PATH, document, serve_pages
 from service.api.lookup_route import PATH, LookupRoute
 from service.api.routes import links, operations, profiles, reviews, revocations, stewardship
+
+__all__ = ["ASGIApp", "create_app"]
 
 DESCRIPTION = "Which identifiers belong to one person, how sure that is and why, and what that person allows."
 
@@ -23,6 +25,7 @@ def create_app(services: Services, new_request_id: Callable[[], str]) -> ASGIApp
         title="Identity Fabric",
         version=__version__,
         description=DESCRIPTION,
+        docs_url=None,
         redoc_url=None,
         redirect_slashes=False,  # a path that is not documented is 404, without a detour that repeats it
     )
@@ -31,9 +34,11 @@ def create_app(services: Services, new_request_id: Callable[[], str]) -> ASGIApp
         app.include_router(family.router)
     answer_problems(app)
     document(app)
+    serve_pages(app)
     return Outermost(
         LookupRoute(services, app),
         new_request_id=new_request_id,
         body_bytes_max=services.body_bytes_max,
+        docs_paths=(DOCS_PATH,),
         quiet_routes=(PATH, "/healthz", "/readyz", "/metrics"),
     )

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
+from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
 
 from service.api.schemas import ProblemOut, ProfileOut
 
@@ -56,6 +59,25 @@ def reads(*models: type[BaseModel], idempotent: bool = True) -> dict[str, Any]:
     if idempotent:
         extra["parameters"] = [IDEMPOTENCY_KEY]
     return extra
+
+
+DOCS_PATH = "/docs"
+_ASSETS = "/docs/assets"
+
+
+def serve_pages(app: FastAPI) -> None:
+    """Give the application a documentation page that loads nothing from elsewhere (files of `fastapi-offline`)."""
+    app.mount(_ASSETS, StaticFiles(packages=[("fastapi_offline", "static")]))
+
+    @app.get(DOCS_PATH, include_in_schema=False)
+    async def docs() -> Response:
+        return get_swagger_ui_html(
+            openapi_url="/openapi.json",
+            title=app.title,
+            swagger_js_url=f"{_ASSETS}/swagger-ui-bundle.js",
+            swagger_css_url=f"{_ASSETS}/swagger-ui.css",
+            swagger_favicon_url=f"{_ASSETS}/favicon.png",
+        )
 
 
 def _query(name: str, schema: dict[str, Any], says: str, *, required: bool = False) -> dict[str, Any]:

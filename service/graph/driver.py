@@ -1,0 +1,43 @@
+"""The connection to Neo4j."""
+
+from __future__ import annotations
+
+import asyncio
+
+import neo4j
+from neo4j import AsyncDriver
+from neo4j.exceptions import DriverError, Neo4jError
+
+from service.graph import queries
+
+__all__ = ["AsyncDriver", "answers", "open_driver"]
+
+POOL_SIZE_MAX = 32
+CONNECT_S_MAX = 5.0
+RETRY_S_MAX = 2.0
+PING_S_MAX = 2.0
+
+
+def open_driver(uri: str, user: str, password: str, *, acquisition_timeout_ms: int) -> AsyncDriver:
+    """A driver whose every wait is bounded; the default retry time of half a minute is no answer to a caller."""
+    acquisition_s = acquisition_timeout_ms / 1000
+    return neo4j.AsyncGraphDatabase.driver(
+        uri,
+        auth=(user, password),
+        connection_acquisition_timeout=acquisition_s,
+        connection_timeout=min(CONNECT_S_MAX, acquisition_s),
+        max_connection_pool_size=POOL_SIZE_MAX,
+        max_transaction_retry_time=RETRY_S_MAX,
+        keep_alive=True,
+        notifications_min_severity="OFF",
+        telemetry_disabled=True,
+    )
+
+
+async def answers(driver: AsyncDriver, database: str) -> bool:
+    """Whether the graph answers now."""
+    try:
+        await asyncio.wait_for(driver.execute_query(queries.PING, database_=database), PING_S_MAX)
+    except (DriverError, Neo4jError, TimeoutError):
+        return False
+    return True
