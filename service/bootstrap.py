@@ -35,6 +35,7 @@ from service.errors import LocalStoreError, StartRefused
 from service.graph import migrations
 from service.graph.archive import GraphArchive
 from service.graph.audit import Chain
+from service.graph.audit_reader import GraphAudit
 from service.graph.driver import AsyncDriver, answers, open_driver
 from service.graph.founding import Founding
 from service.graph.ledger import GraphLedger
@@ -145,6 +146,8 @@ async def assembled(settings: Settings, stores: Stores, say: Say) -> AsyncIterat
             Explainer(ledger.look, archive, reader, policies.active, births_under(secret), clock.now_ms),
             GraphView(reader, archive, ledger.look),
             Feed(archive, clock),
+            GraphAudit(driver, database),
+            pseudonyms_under(secret),
             link_ids_under(secret),
             lambda: _health_of(driver, database, cache),
             clock.now_ms,

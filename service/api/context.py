@@ -6,11 +6,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from service.api.auth import Keyring
+from service.commands.account import Pseudonym
 from service.commands.explain import Explainer
 from service.commands.feed import Feed
 from service.commands.graph_view import GraphView
 from service.commands.lookup import Lookup
-from service.commands.ports import Archive, Reader
+from service.commands.ports import Archive, Audit, Reader
 from service.commands.write_path import WritePath
 from service.control.link_ids import LinkIds
 from service.errors import Invalid
@@ -47,6 +48,8 @@ class Services:
     explainer: Explainer
     graph_view: GraphView
     feed: Feed
+    audit: Audit
+    pseudonym: Pseudonym
     link_ids: LinkIds
     health: Callable[[], Awaitable[Health]]
     now_ms: Callable[[], int]

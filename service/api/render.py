@@ -15,8 +15,8 @@ from service.commands.ports import KeptLink
 from service.commands.queue import Answered
 from service.control.answer import name_of
 from service.errors import FabricError, FieldError
-from service.model.changes import Grouping, LinkReceipt, Revocation, RevocationReceipt, StewardReceipt
-from service.model.evidence import Assertion, Link, Reason
+from service.model.changes import ConsentReceipt, Grouping, LinkReceipt, Revocation, RevocationReceipt, StewardReceipt
+from service.model.evidence import Assertion, ConsentRecord, Link, Reason
 from service.model.times import rfc3339
 
 Json = dict[str, Any]
@@ -147,6 +147,27 @@ def steward_json(receipt: StewardReceipt) -> Json:
         "before": [grouping_json(grouping) for grouping in receipt.before],
         "after": [grouping_json(grouping) for grouping in receipt.after],
         "applied": receipt.applied,
+    }
+
+
+def consent_json(receipt: ConsentReceipt) -> Json:
+    """Consent records that count everywhere from now on."""
+    return {"consent_ids": list(receipt.consent_ids), "profile_id": receipt.profile_id, "enforced": True}
+
+
+def kept_consent_json(record: ConsentRecord) -> Json:
+    """A consent record as it counts."""
+    return {
+        "consent_id": record.consent_id or None,
+        "purpose": record.purpose,
+        "state": record.state,
+        "regulation": record.regulation or None,
+        "basis": record.basis,
+        "source": record.source,
+        "at": rfc3339(record.at),
+        "received_at": rfc3339(record.received_at),
+        "expires_at": None if record.expires_at is None else rfc3339(record.expires_at),
+        "notice": None if record.notice is None else orjson.loads(record.notice),
     }
 
 

@@ -114,6 +114,19 @@ class UndoIn(Asked):
     preview: bool = False
 
 
+class ConsentIn(Asked):
+    """What a person said about purposes. Without `regulation` it speaks for all; without `at`: now."""
+
+    identifier: IdentifierIn
+    purposes: dict[Label, Literal["granted", "denied", "withdrawn"]] = Field(min_length=1, max_length=100)
+    regulation: Label | None = None
+    basis: Label | None = None
+    source: Label = "api"
+    at: Time | None = None
+    expires_at: Time | None = None
+    notice: dict[str, Any] | str | None = None
+
+
 class RevocationIn(Asked):
     """What a person withdraws. Without `regulation` all are meant; `*` is every purpose, the linking one too."""
 
@@ -261,6 +274,36 @@ class StewardOut(BaseModel):
     before: list[GroupingOut]
     after: list[GroupingOut]
     applied: bool
+
+
+class ConsentsOut(BaseModel):
+    """Consent records that count from now on, where no newer one does; in force on every instance."""
+
+    consent_ids: list[str]
+    profile_id: str | None
+    enforced: bool
+
+
+class ConsentKept(BaseModel):
+    """What counts now for one purpose under one regulation (null: it speaks for all)."""
+
+    consent_id: str | None
+    purpose: str
+    state: Literal["granted", "denied", "withdrawn"]
+    regulation: str | None
+    basis: str | None
+    source: str | None
+    at: TimeText
+    received_at: TimeText
+    expires_at: TimeText | None
+    notice: Any
+
+
+class ConsentsKept(BaseModel):
+    """Newest first."""
+
+    items: list[ConsentKept]
+    next_cursor: str | None
 
 
 class RevocationOut(BaseModel):
@@ -416,6 +459,41 @@ class VerdictOut(StewardOut):
 
     review_id: str
     status: Literal["same", "different", "dismissed"]
+
+
+class AuditEntryOut(BaseModel):
+    """An audit entry; some actions carry more fields."""
+
+    model_config = ConfigDict(extra="allow")
+    seq: int
+    at: TimeText
+    actor: str | None
+    action: str
+    subject: str | None
+    profile_id: str | None
+    destination: str | None
+    purpose: str | None
+    consent: str | None
+    outcome: str | None
+    policy_version: int | None
+    request_id: str | None
+    hash: str
+    prev_hash: str
+
+
+class AuditOut(BaseModel):
+    """Newest first."""
+
+    items: list[AuditEntryOut]
+    next_cursor: str | None
+
+
+class AuditVerdictOut(BaseModel):
+    """Whether the chain holds; where it does not, the first sequence number that does not fit."""
+
+    ok: bool
+    entries: int
+    first_bad_seq: int | None
 
 
 class StoreState(BaseModel):

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 from service.model.changes import (
     Change,
+    ConsentReceipt,
     ExpireDue,
     Judge,
     LinkReceipt,
@@ -16,6 +17,7 @@ from service.model.changes import (
     ObserveLink,
     Origin,
     Receipt,
+    RecordConsent,
     RetractLink,
     RevocationReceipt,
     Revoke,
@@ -36,6 +38,7 @@ ACTIONS: dict[type[Change], str] = {
     Split: "profile.split",
     Undo: "assertion.undo",
     Judge: "review.judged",
+    RecordConsent: "consent.recorded",
     Revoke: "consent.revoked",
     ExpireDue: "links.expired",
 }
@@ -82,6 +85,15 @@ def _one(origin: Origin, change: Change, receipt: Receipt, policy_version: int, 
             "profile_id": shown[0].profile_id if shown else None,
         }
         reason = change.reason
+    elif isinstance(change, RecordConsent) and isinstance(receipt, ConsentReceipt):
+        body |= {
+            "action": ACTIONS[RecordConsent],
+            "subject": pseudonym(change.identifier),
+            "profile_id": receipt.profile_id,
+            "purpose": ",".join(purpose for purpose, _ in change.states),
+            "consent": ",".join(state for _, state in change.states),
+        }
+        reason = ""
     elif isinstance(change, Revoke) and isinstance(receipt, RevocationReceipt):
         body |= {
             "action": f"{ACTIONS[Revoke]}.{change.scope}",

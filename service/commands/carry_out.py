@@ -23,6 +23,7 @@ from service.model.changes import (
     ObserveLink,
     Origin,
     Receipt,
+    RecordConsent,
     RetractLink,
     Revoke,
     Split,
@@ -59,6 +60,8 @@ def wanted_by(change: Change) -> Wanted:
             return steward.wanted_by_undo(change)
         case Judge():
             return review.wanted_by_verdict(change)
+        case RecordConsent():
+            return revoke.wanted_by_consent(change)
         case Revoke():
             return revoke.wanted_by_revocation(change)
         case ExpireDue():
@@ -80,6 +83,8 @@ def step_of(world: World, change: Change, origin: Origin, new_id: NewId) -> Step
             return steward.undo(world, change)
         case Judge():
             return review.judge(world, change, origin.actor, AssertionId(new_id("ast")))
+        case RecordConsent():
+            return revoke.record_consent(world, change, new_id)
         case Revoke():
             return revoke.revoke(world, change, origin.actor, new_id("rev"))
         case ExpireDue():
@@ -201,7 +206,7 @@ class Carrier:
         for (change, _), outcome in zip(segment, outcomes, strict=True):
             if isinstance(outcome, FabricError):
                 continue
-            if isinstance(change, Revoke):
+            if isinstance(change, Revoke | RecordConsent):
                 profile = self._world.state(change.identifier).profile
                 if profile is not None:
                     events.append({"type": "consent.changed", "profile_id": profile})

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from service.commands.announce import Event
 from service.commands.plan import Plan, StoredAnswer
 from service.commands.world import Loaded, Wanted
 from service.model.cached import Fill, Lease, NoValue
 from service.model.changes import Revocation
-from service.model.evidence import Assertion, Link, Reason, Verdict
+from service.model.evidence import Assertion, ConsentRecord, Link, Reason, Verdict
 from service.model.identifiers import IdentifierKey, LinkId, ProfileId
 from service.model.profile import Profile
 
@@ -130,6 +130,9 @@ class Archive(Protocol):
     async def assertions_of(self, key: IdentifierKey, limit: int) -> list[Assertion]:
         """Assertions that name an identifier, newest first, undone ones too."""
 
+    async def consents_of(self, key: IdentifierKey) -> tuple[ConsentRecord, ...]:
+        """What counts now of what was said about an identifier, by purpose and regulation."""
+
     async def household(self, key: IdentifierKey) -> list[ProfileId] | None:
         """The profiles that a household groups now; None for one that is not known."""
 
@@ -147,6 +150,37 @@ class Archive(Protocol):
 
     async def reviews_at(self, key: IdentifierKey, limit: int) -> list[ReviewItem]:
         """Links at an identifier that wait for a steward or have a verdict."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditFilter:
+    """What audit entries are asked for; None: whatever it is. `since` and `until`: RFC 3339."""
+
+    subject: str | None = None
+    actor: str | None = None
+    action: str | None = None
+    destination: str | None = None
+    since: str | None = None
+    until: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditVerdict:
+    """Whether the chain holds from the first entry to the head, and the first sequence number where it does not."""
+
+    ok: bool
+    entries: int
+    first_bad_seq: int | None
+
+
+class Audit(Protocol):
+    """The audit as it is kept. Raises StoreUnavailable."""
+
+    async def search(self, asked: AuditFilter, before: int, limit: int) -> list[dict[str, Any]]:
+        """Entries that match, newest first, with sequence numbers below `before`."""
+
+    async def verify(self) -> AuditVerdict:
+        """Recompute the whole chain."""
 
 
 class Cache(Protocol):

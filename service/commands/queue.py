@@ -10,7 +10,7 @@ from enum import IntEnum
 
 from service.commands.carry_out import Outcome
 from service.errors import Busy
-from service.model.changes import Change, ExpireDue, Origin, Revoke
+from service.model.changes import Change, ExpireDue, Origin, RecordConsent, Revoke
 
 
 class Priority(IntEnum):
@@ -60,7 +60,7 @@ class Job:
     def priority(self) -> Priority:
         """Where it waits."""
         first = self.changes[0] if self.changes else None
-        if isinstance(first, Revoke):
+        if isinstance(first, Revoke | RecordConsent):
             return Priority.REVOCATION
         return Priority.BACKGROUND if isinstance(first, ExpireDue) else Priority.ORDINARY
 

@@ -1,14 +1,14 @@
-"""Revocation: a person withdraws purposes, or being linked. It is evidence like any other."""
+"""Consent: what a person allows, and withdraws. It is evidence like any other."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import replace
 
 from service.commands.steps import SETTLE, Step
 from service.commands.world import Wanted, World
 from service.control.effective_consent import linking_permitted, with_record
-from service.model.changes import Revocation, RevocationReceipt, Revoke
+from service.model.changes import ConsentReceipt, RecordConsent, Revocation, RevocationReceipt, Revoke
 from service.model.evidence import ConsentRecord
 from service.model.identifiers import IdentifierKey
 from service.model.policy import Policy
@@ -41,6 +41,34 @@ def record_consents(world: World, key: IdentifierKey, records: list[ConsentRecor
         for link_id in sorted(world.links_at.get(key, ())):
             world.set_link(world.links[link_id])
     world.touched.add(key)
+
+
+def wanted_by_consent(change: RecordConsent) -> Wanted:
+    """The identifier."""
+    return Wanted(identifiers={change.identifier})
+
+
+def record_consent(world: World, change: RecordConsent, new_id: Callable[[str], str]) -> Step:
+    """Note what a person said. The newest counts, in whatever order it arrives; at equal times the stricter."""
+    records = [
+        ConsentRecord(
+            purpose,
+            change.regulation or "",
+            state,
+            change.at if change.at is not None else world.now,
+            change.source or None,
+            change.basis,
+            change.expires_at,
+            world.now,
+            new_id("con"),
+            change.notice,
+        )
+        for purpose, state in change.states
+    ]
+    yield from record_consents(world, change.identifier, records)
+    yield SETTLE
+    ids = tuple(record.consent_id for record in records)
+    return ConsentReceipt(ids, world.state(change.identifier).profile)
 
 
 def revoke(world: World, change: Revoke, actor: str, new_id: str) -> Step:

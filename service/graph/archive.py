@@ -13,7 +13,7 @@ from service.commands.announce import Event
 from service.commands.ports import KeptLink, ReviewItem
 from service.errors import StoreUnavailable
 from service.graph import past_queries, records
-from service.model.evidence import Assertion, Verdict
+from service.model.evidence import Assertion, ConsentRecord, Verdict
 from service.model.identifiers import IdentifierKey, ProfileId
 from service.model.profile import Profile
 
@@ -71,6 +71,11 @@ class GraphArchive:
         """Assertions that name an identifier, newest first, undone ones too."""
         rows = await self._rows(past_queries.READ_ASSERTIONS_OF, key=key, limit=limit)
         return [records.assertion_of(row) for row in rows]
+
+    async def consents_of(self, key: IdentifierKey) -> tuple[ConsentRecord, ...]:
+        """What counts now of what was said about an identifier, by purpose and regulation."""
+        rows = await self._rows(past_queries.READ_CONSENTS, key=key)
+        return records.consents_of_list(orjson.loads(rows[0]["consents"])) if rows and rows[0]["consents"] else ()
 
     async def household(self, key: IdentifierKey) -> list[ProfileId] | None:
         """The profiles that a household groups now; None for one that is not known."""

@@ -42,3 +42,18 @@ def digest_of(entry: dict[str, Any], previous: str) -> str:
     """SHA-256 in hexadecimal over the previous digest and the canonical entry; null fields do not count."""
     stored = {name: value for name, value in entry.items() if value is not None}
     return hashlib.sha256(previous.encode() + b"\n" + rfc8785.dumps(stored)).hexdigest()
+
+
+def first_bad(rows: Sequence[dict[str, Any]], end: ChainLink) -> tuple[ChainLink, int | None]:
+    """Check entries that follow `end`, in order of their sequence numbers: the new end, and the first bad number.
+
+    A changed entry, a missing one, one put in between or two exchanged: each breaks a digest or the count.
+    """
+    for row in rows:
+        body = {name: value for name, value in row.items() if name not in ("hash", "prev_hash")}
+        if row["seq"] != end.seq + 1:
+            return end, end.seq + 1
+        if row["prev_hash"] != end.hash or row["hash"] != digest_of(body, end.hash):
+            return end, row["seq"]
+        end = ChainLink(row["seq"], row["hash"])
+    return end, None

@@ -52,6 +52,8 @@ RETURN a.id AS id, a.kind AS kind, a.at AS at, a.at_ms AS at_ms, a.seniors AS se
 ORDER BY a.at DESC LIMIT $limit
 """
 
+READ_CONSENTS: LiteralString = "MATCH (i:Identifier {key: $key}) RETURN i.consents AS consents"
+
 READ_HOUSEHOLD: LiteralString = """
 MATCH (h:Identifier {key: $key})
 OPTIONAL MATCH (h)-[r:LINK WHERE r.inactive IS NULL]-(:Identifier)-[:IN]->(p:Profile)

@@ -20,7 +20,10 @@ Row = dict[str, Any]
 
 def consents_to_list(consents: Sequence[ConsentRecord]) -> list[list[object]]:
     """Consent records as plain lists, for JSON."""
-    return [[c.purpose, c.regulation, c.state, c.at, c.source, c.basis, c.expires_at, c.received_at] for c in consents]
+    return [
+        [c.purpose, c.regulation, c.state, c.at, c.source, c.basis, c.expires_at, c.received_at, c.consent_id, c.notice]
+        for c in consents
+    ]
 
 
 def consents_of_list(rows: Sequence[Sequence[Any]]) -> tuple[ConsentRecord, ...]:
@@ -120,7 +123,7 @@ def row_of_link(stored: StoredLink, *, whole: bool) -> Row:
 def view_of(profile: Profile) -> str:
     """A profile as the one JSON text that its node carries."""
     members = [
-        [m.key, m.first_seen, m.last_seen, m.sources, consents_to_list(m.consents)] if m.consents
+        [m.key, m.first_seen, m.last_seen, m.sources, [c[:8] for c in consents_to_list(m.consents)]] if m.consents
         else [m.key, m.first_seen, m.last_seen, m.sources]
         for m in profile.members
     ]  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from service.model.evidence import Method, Reason, Verdict
+from service.model.evidence import ConsentState, Method, Reason, Verdict
 from service.model.identifiers import AssertionId, IdentifierKey, LinkId, ProfileId
 
 Scope = Literal["purposes", "linking", "erase"]
@@ -66,6 +66,20 @@ class Undo:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordConsent:
+    """What a person said about purposes. `at` None: now; `regulation` None: all. `notice`: JSON text."""
+
+    identifier: IdentifierKey
+    states: tuple[tuple[str, ConsentState], ...]
+    regulation: str | None = None
+    basis: str | None = None
+    source: str = ""
+    at: int | None = None
+    expires_at: int | None = None
+    notice: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Revoke:
     """A person withdraws: purposes ('*' for all), or being linked. `at` None: now; `regulation` None: all."""
 
@@ -111,7 +125,7 @@ class ExpireDue:
     keys: tuple[IdentifierKey, ...] = ()
 
 
-Change = ObserveLink | RetractLink | Merge | Split | Undo | Judge | Revoke | ExpireDue
+Change = ObserveLink | RetractLink | Merge | Split | Undo | Judge | RecordConsent | Revoke | ExpireDue
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +157,14 @@ class StewardReceipt:
 
 
 @dataclass(frozen=True, slots=True)
+class ConsentReceipt:
+    """Consent records that count from now on, where no newer one does."""
+
+    consent_ids: tuple[str, ...]
+    profile_id: ProfileId | None
+
+
+@dataclass(frozen=True, slots=True)
 class RevocationReceipt:
     """A revocation that is in force."""
 
@@ -158,7 +180,7 @@ class SweepReceipt:
     more: bool
 
 
-Receipt = LinkReceipt | StewardReceipt | RevocationReceipt | SweepReceipt
+Receipt = LinkReceipt | StewardReceipt | ConsentReceipt | RevocationReceipt | SweepReceipt
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ Reason = Literal[
 ]
 
 
+ConsentState = Literal["granted", "denied", "withdrawn"]
 Verdict = Literal["same", "different", "dismissed"]
 
 
@@ -120,16 +121,21 @@ class Assertion:
 
 @dataclass(frozen=True, slots=True)
 class ConsentRecord:
-    """What one identifier's person said about one purpose under one regulation ('' where none was named)."""
+    """What one identifier's person said about one purpose under one regulation ('' where none was named).
+
+    `at`: when it takes effect; `received_at`: when we were told (ms). `notice`: what was shown, as JSON text.
+    """
 
     purpose: str
     regulation: str
-    state: Literal["granted", "denied", "withdrawn"]
+    state: ConsentState
     at: int
     source: str | None = None
     basis: str | None = None
     expires_at: int | None = None
     received_at: int = 0
+    consent_id: str = ""
+    notice: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -368,8 +368,10 @@ class Life(RuleBasedStateMachine):
             same = replace(self.assertion(reply, "same"), seniors=seniors, named=together)
             self.told.evidence.assertions[same.assertion_id] = same
             if survivor is not None:
-                result = next(c for c in self.told.implied().clusters if seniors[0] in c)
-                hand = Hand(same.at, profiles[ids.index(survivor)], self.told.senior(result))
+                kept = profiles[ids.index(survivor)]
+                keeper = self.told.senior(now.profiles[kept])  # linking may be withdrawn, then the others don't join it
+                result = next(c for c in self.told.implied().clusters if keeper in c)
+                hand = Hand(same.at, kept, self.told.senior(result))
                 self.told.evidence.assertions[same.assertion_id] = replace(same, hand=hand)
             self.told_after(reply)
         self.agree()

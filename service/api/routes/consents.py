@@ -1,0 +1,123 @@
+"""Consent and revocation: true on every instance when they are answered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated
+
+import orjson
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from service.api.asgi import call_of
+from service.api.auth import PRIVACY
+from service.api.context import Services
+from service.api.documentation import answers, reads
+from service.api.reading import body_of, caller_of, identifier_of, origin_of, read_as, services_of
+from service.api.render import (
+    consent_json,
+    kept_consent_json,
+    kept_revocation_json,
+    one,
+    respond,
+    respond_answered,
+    revocation_json,
+)
+from service.api.schemas import ConsentIn, ConsentsKept, ConsentsOut, RevocationIn, RevocationKept, RevocationOut
+from service.api.urls import key_in_url
+from service.errors import Invalid, UnknownRevocation
+from service.model.changes import RecordConsent, Revoke
+from service.model.policy import Policy
+
+router = APIRouter(prefix="/v1", tags=["consent"])
+_AHEAD_MS_MAX = 300_000
+_NOTICE_BYTES_MAX = 4_096
+
+
+def _refuse_unknown(purposes: Iterable[str], regulation: str | None, policy: Policy) -> None:
+    """Raises Invalid for a purpose or regulation that the policy does not name."""
+    for name in purposes:
+        if name not in policy.purposes and name not in ("*", policy.linking_purpose):
+            raise Invalid.at("/purposes", "names a purpose that is not in the policy")
+    if regulation is not None and regulation not in policy.regulations:
+        raise Invalid.at("/regulation", "is not a regulation of the policy")
+
+
+def _refuse_ahead(at: int | None, services: Services) -> None:
+    if at is not None and at > services.now_ms() + _AHEAD_MS_MAX:
+        raise Invalid.at("/at", "is more than five minutes ahead")
+
+
+@router.post(
+    "/consents", responses=answers(ConsentsOut, 400, 401, 403, 413, 415, 422, 503), openapi_extra=reads(ConsentIn)
+)
+async def post_consent(request: Request) -> Response:
+    """Note what a person said. The newest `at` counts, in whatever order it arrives; at equal times the stricter."""
+    caller = caller_of(request, PRIVACY)
+    services = services_of(request)
+    sent = await body_of(request)
+    asked = read_as(ConsentIn, sent.content)
+    policy = services.policy()
+    key = identifier_of(asked.identifier, policy, "/identifier").key
+    _refuse_unknown(asked.purposes, asked.regulation, policy)
+    _refuse_ahead(asked.at, services)
+    notice = None if asked.notice is None else orjson.dumps(asked.notice)
+    if notice is not None and len(notice) > _NOTICE_BYTES_MAX:
+        raise Invalid.at("/notice", f"is larger than {_NOTICE_BYTES_MAX} bytes")
+    change = RecordConsent(
+        key,
+        tuple(asked.purposes.items()),
+        asked.regulation,
+        asked.basis,
+        asked.source,
+        asked.at,
+        asked.expires_at,
+        None if notice is None else notice.decode(),
+    )
+    render = one(call_of(request.scope).request_id, consent_json)
+    return respond_answered(await services.write_path.submit([change], origin_of(request, caller, sent.raw), render))
+
+
+@router.get("/consents", responses=answers(ConsentsKept, 400, 401, 403, 422, 503))
+async def get_consents(
+    request: Request,
+    namespace: Annotated[str, Query()],
+    value: Annotated[str, Query()],
+    cursor: Annotated[str | None, Query(max_length=0)] = None,
+) -> Response:
+    """What counts now of what was said about an identifier, newest first. There is one page."""
+    caller_of(request, PRIVACY)
+    services = services_of(request)
+    found = await services.archive.consents_of(key_in_url(namespace, value, services.policy()))
+    items = [kept_consent_json(record) for record in sorted(found, key=lambda r: (-r.at, r.purpose))]
+    return respond({"items": items, "next_cursor": cursor})
+
+
+@router.post(
+    "/revocations",
+    responses=answers(RevocationOut, 400, 401, 403, 413, 415, 422, 503),
+    openapi_extra=reads(RevocationIn),
+)
+async def post_revocation(request: Request) -> Response:
+    """Withdraw purposes, or being linked. The answer means: in force on every instance."""
+    caller = caller_of(request, PRIVACY)
+    services = services_of(request)
+    sent = await body_of(request)
+    asked = read_as(RevocationIn, sent.content)
+    policy = services.policy()
+    key = identifier_of(asked.identifier, policy, "/identifier").key
+    _refuse_unknown(asked.purposes, asked.regulation, policy)
+    _refuse_ahead(asked.at, services)
+    change = Revoke(key, asked.scope, tuple(asked.purposes), asked.regulation, asked.source, asked.at, asked.reason)
+    render = one(call_of(request.scope).request_id, revocation_json)
+    return respond_answered(await services.write_path.submit([change], origin_of(request, caller, sent.raw), render))
+
+
+@router.get("/revocations/{revocation_id}", responses=answers(RevocationKept, 401, 403, 404, 503))
+async def get_revocation(request: Request, revocation_id: str) -> Response:
+    """A revocation as it is kept; the person is not named."""
+    caller_of(request, PRIVACY)
+    kept = await services_of(request).reader.revocation(revocation_id)
+    if kept is None:
+        raise UnknownRevocation()
+    return respond(kept_revocation_json(kept))

@@ -1,0 +1,78 @@
+"""Reads of the audit: searched, and checked from the first entry to the head."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any, LiteralString
+
+from neo4j import AsyncDriver
+from neo4j.exceptions import DriverError, Neo4jError
+
+from service.commands.ports import AuditFilter, AuditVerdict
+from service.errors import StoreUnavailable
+from service.graph.audit import ChainLink, first_bad
+
+PAGE = 5_000
+
+SEARCH: LiteralString = """
+MATCH (e:Audit)
+WHERE e.seq < $before
+  AND ($subject IS NULL OR e.subject = $subject) AND ($actor IS NULL OR e.actor = $actor)
+  AND ($action IS NULL OR e.action = $action) AND ($destination IS NULL OR e.destination = $destination)
+  AND ($since IS NULL OR e.at >= $since) AND ($until IS NULL OR e.at <= $until)
+RETURN properties(e) AS entry ORDER BY e.seq DESC LIMIT $limit
+"""
+
+# A subject's entries are found by its index, whatever else is asked.
+SEARCH_SUBJECT: LiteralString = """
+MATCH (e:Audit {subject: $subject})
+WHERE e.seq < $before AND ($actor IS NULL OR e.actor = $actor)
+  AND ($action IS NULL OR e.action = $action) AND ($destination IS NULL OR e.destination = $destination)
+  AND ($since IS NULL OR e.at >= $since) AND ($until IS NULL OR e.at <= $until)
+RETURN properties(e) AS entry ORDER BY e.seq DESC LIMIT $limit
+"""
+
+NEXT_ENTRIES: LiteralString = """
+MATCH (e:Audit) WHERE e.seq > $after RETURN properties(e) AS entry ORDER BY e.seq LIMIT $limit
+"""
+
+HEAD_OF_CHAIN: LiteralString = """
+MATCH (h:Head {id: 'head'}) RETURN h.audit_seq AS seq, h.audit_hash AS hash
+"""
+
+
+class GraphAudit:
+    """See `service.commands.ports.Audit`. Raises StoreUnavailable."""
+
+    def __init__(self, driver: AsyncDriver, database: str) -> None:
+        self._driver = driver
+        self._database = database
+
+    async def _rows(self, query: LiteralString, **parameters: Any) -> list[Any]:
+        try:
+            return (await self._driver.execute_query(query, parameters, database_=self._database)).records
+        except (DriverError, Neo4jError) as error:
+            raise StoreUnavailable("The graph can't be reached.") from error
+
+    async def search(self, asked: AuditFilter, before: int, limit: int) -> list[dict[str, Any]]:
+        """Entries that match, newest first, with sequence numbers below `before`."""
+        query = SEARCH if asked.subject is None else SEARCH_SUBJECT
+        rows = await self._rows(query, **asdict(asked), before=before, limit=limit)
+        return [dict(row["entry"]) for row in rows]
+
+    async def verify(self) -> AuditVerdict:
+        """Recompute the chain up to the head as it is at the beginning; what is written meanwhile is left out."""
+        head = (await self._rows(HEAD_OF_CHAIN))[0]
+        end, checked = ChainLink(0, ""), 0
+        while end.seq < head["seq"]:
+            rows = [dict(row["entry"]) for row in await self._rows(NEXT_ENTRIES, after=end.seq, limit=PAGE)]
+            rows = [row for row in rows if row["seq"] <= head["seq"]]
+            if not rows:
+                return AuditVerdict(False, checked, end.seq + 1)
+            end, bad = first_bad(rows, end)
+            if bad is not None:
+                return AuditVerdict(False, checked + len(rows), bad)
+            checked += len(rows)
+        if end.hash != head["hash"]:
+            return AuditVerdict(False, checked, end.seq)
+        return AuditVerdict(True, checked, None)
