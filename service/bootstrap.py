@@ -28,6 +28,7 @@ from service.commands.lookup import Lookup
 from service.commands.outbox import Outbox
 from service.commands.policies import Policies
 from service.commands.sweep import Sweeper
+from service.commands.timely import Timely
 from service.commands.write_path import WritePath
 from service.control.link_ids import link_ids_under
 from service.control.policy_document import compile_policy
@@ -135,7 +136,8 @@ async def assembled(settings: Settings, stores: Stores, say: Say) -> AsyncIterat
             ledger, outbox, policies.at, births_under(secret), pseudonyms_under(secret), clock, METRICS
         )
         sweeper = Sweeper(write_path, reader.is_due)
-        lookup = Lookup(cache, reader, archive, policies, sweeper.apply_due, clock, METRICS)
+        timely = Timely(reader, archive, sweeper.apply_due, clock.now_ms)
+        lookup = Lookup(cache, timely, policies, clock, METRICS)
         services = Services(
             keyring,
             policies.active,
@@ -143,8 +145,9 @@ async def assembled(settings: Settings, stores: Stores, say: Say) -> AsyncIterat
             write_path,
             reader,
             archive,
-            Explainer(ledger.look, archive, reader, policies.active, births_under(secret), clock.now_ms),
-            GraphView(reader, archive, ledger.look),
+            timely,
+            Explainer(ledger.look, archive, timely, policies.active, births_under(secret), clock.now_ms),
+            GraphView(timely, archive, ledger.look),
             Feed(archive, clock),
             GraphAudit(driver, database),
             pseudonyms_under(secret),

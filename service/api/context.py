@@ -12,6 +12,7 @@ from service.commands.feed import Feed
 from service.commands.graph_view import GraphView
 from service.commands.lookup import Lookup
 from service.commands.ports import Archive, Audit, Reader
+from service.commands.timely import Timely
 from service.commands.write_path import WritePath
 from service.control.link_ids import LinkIds
 from service.errors import Invalid
@@ -45,6 +46,7 @@ class Services:
     write_path: WritePath
     reader: Reader
     archive: Archive
+    timely: Timely
     explainer: Explainer
     graph_view: GraphView
     feed: Feed

@@ -24,6 +24,7 @@ _MEANS = {
     413: "Over a limit.",
     415: "Not JSON in UTF-8.",
     422: "Something in the request can't be; the pointers say what.",
+    500: "A defect of the service; the request id finds its cause in the log.",
     503: "Not now; Retry-After says when.",
 }
 IDEMPOTENCY_KEY = {
@@ -135,13 +136,14 @@ def document(app: FastAPI) -> None:
             components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
             for name in ("HTTPValidationError", "ValidationError"):  # the framework's own, which nobody is answered
                 schemas.pop(name, None)
+            made["paths"].setdefault("/v1/profiles", {})["get"] = _lookup_operation()
             for path, operations in made["paths"].items():
                 for operation in operations.values():
                     if "HTTPValidationError" in str(operation["responses"].get("422")):
                         operation["responses"]["422"] = answers(ProblemOut, 422)[422]
+                    operation["responses"].setdefault("500", answers(ProblemOut, 500)[500])
                     if path.startswith("/v1/") and not path.startswith("/v1/webhooks/"):
                         operation["security"] = [{"key": []}]
-            made["paths"].setdefault("/v1/profiles", {})["get"] = _lookup_operation()
             app.openapi_schema = made
         return app.openapi_schema
 

@@ -122,7 +122,10 @@ class Carrier:
 
     async def apply_due(self, carried: Carried) -> int:
         """Flip the links that have fallen due, as far as one turn goes; returns how many."""
-        step = flip_due(self._world)
+        return await self._flip(flip_due(self._world), carried)
+
+    async def _flip(self, step: Step, carried: Carried) -> int:
+        """Run a step that is settled once for each due time."""
         try:
             asks = next(step)
             while True:
@@ -144,6 +147,8 @@ class Carrier:
         for change, _ in changes:
             wanted.add(wanted_by(change))
         await self.load(wanted)
+        if self._world.behind:
+            await self._flip(flip_due(self._world, wanted.identifiers), carried)
         for index, segment in enumerate(segments(changes)):
             if index:
                 self._world.now += 1

@@ -12,7 +12,8 @@ from heapq import heappop, heappush
 from itertools import pairwise
 
 from service.commands.carry_out import Carried, Carrier, Outcome
-from service.commands.ports import Archive, KeptLink, Reader, Turn
+from service.commands.ports import Archive, KeptLink, Turn
+from service.commands.timely import Timely
 from service.commands.world import Wanted, World
 from service.errors import FabricError, UnknownIdentifier
 from service.model.changes import Merge, ObserveLink, Origin, RetractLink, Undo
@@ -70,21 +71,21 @@ class Explainer:
         self,
         look: Callable[[], AbstractAsyncContextManager[Turn]],
         links: Archive,
-        reader: Reader,
+        timely: Timely,
         policy: Callable[[], Policy],
         births: Births,
         now_ms: Callable[[], int],
     ) -> None:
         self._look = look
         self._links = links
-        self._reader = reader
+        self._timely = timely
         self._policy = policy
         self._births = births
         self._now_ms = now_ms
 
     async def explain(self, a: IdentifierKey, b: IdentifierKey) -> Explanation:
         """Why `a` and `b` are or are not one person. Raises UnknownIdentifier, StoreUnavailable."""
-        profiles = await self._reader.profiles([a, b])
+        profiles = await self._timely.profiles([a, b])
         if a not in profiles or b not in profiles:
             raise UnknownIdentifier()
         if profiles[a].profile_id == profiles[b].profile_id:
@@ -150,7 +151,7 @@ class Explainer:
                     fresh[found.profile] = found.other
             if q.profile_id in came:
                 return _way_back(came, q.profile_id)
-            frontier = list((await self._reader.profiles(list(fresh.values()))).values())
+            frontier = list((await self._timely.profiles(list(fresh.values()))).values())
         return []
 
     async def _block(self, carrier: Carrier, kept: KeptLink) -> Block | None:

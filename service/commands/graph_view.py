@@ -6,7 +6,8 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
-from service.commands.ports import Archive, KeptLink, Reader, Turn
+from service.commands.ports import Archive, KeptLink, Turn
+from service.commands.timely import Timely
 from service.commands.world import Wanted
 from service.errors import UnknownProfile
 from service.model.evidence import Assertion, Link
@@ -37,8 +38,8 @@ class Around:
 class GraphView:
     """Reads the graph around profiles, now or as it was believed."""
 
-    def __init__(self, reader: Reader, archive: Archive, look: Callable[[], AbstractAsyncContextManager[Turn]]) -> None:
-        self._reader = reader
+    def __init__(self, timely: Timely, archive: Archive, look: Callable[[], AbstractAsyncContextManager[Turn]]) -> None:
+        self._timely = timely
         self._archive = archive
         self._look = look
 
@@ -46,7 +47,7 @@ class GraphView:
         """The graph around the profile that an id leads to; `at` (ms): as believed then. Raises UnknownProfile."""
         if at is not None:
             return await self._as_it_was(profile_id, at)
-        profile = (await self._reader.profiles_by_id([profile_id])).get(profile_id)
+        profile = (await self._timely.profiles_by_id([profile_id])).get(profile_id)
         if profile is None:
             raise UnknownProfile()
         members = [member.key for member in profile.members]
@@ -66,11 +67,11 @@ class GraphView:
             return (await turn.load(Wanted(assertions=named), 0)).assertions if named else []
 
     async def _as_it_was(self, profile_id: ProfileId, at: int) -> Around:
-        profile = await self._archive.profile_at(profile_id, at)
+        profile = await self._timely.profile_at(profile_id, at)
         if profile is None:
             raise UnknownProfile()
-        nodes = tuple(Node(member.key, profile_id) for member in profile.members)
-        return Around(profile_id, nodes, tuple(_edges_of(profile)))
+        nodes = tuple(Node(member.key, profile.profile_id) for member in profile.members)
+        return Around(profile.profile_id, nodes, tuple(_edges_of(profile)))
 
 
 def _edges_of(profile: Profile) -> list[KeptLink]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,7 +12,8 @@ import orjson
 from service.clock import Clock
 from service.commands.coalesce import Coalescer
 from service.commands.policies import Policies
-from service.commands.ports import Archive, Cache, Reader
+from service.commands.ports import Cache
+from service.commands.timely import Timely
 from service.control.answer import answer, valid_until
 from service.errors import UnknownIdentifier, UnknownProfile
 from service.model.cached import Fill, Lease, NoValue
@@ -33,30 +34,26 @@ class Found:
 
 
 class Lookup:
-    """Answers look-ups. `apply_due` has what has fallen due around identifiers flipped, and returns when it is true."""
+    """Answers look-ups."""
 
     def __init__(
         self,
         cache: Cache,
-        reader: Reader,
-        archive: Archive,
+        timely: Timely,
         policies: Policies,
-        apply_due: Callable[[Sequence[IdentifierKey]], Awaitable[None]],
         clock: Clock,
         metrics: Metrics,
     ) -> None:
         self._cache = cache
-        self._reader = reader
-        self._archive = archive
+        self._timely = timely
         self._policies = policies
         self._policy = policies.active
-        self._apply_due = apply_due
         self._clock = clock
         self._metrics = metrics
         self._misses: Coalescer[Question, Found] = Coalescer(self._read_under_lease)
         self._bypasses: Coalescer[Question, Found] = Coalescer(self._read_past_cache)
         self._pasts: Coalescer[tuple[IdentifierKey, int], Profile] = Coalescer(self._read_pasts)
-        self._ids: Coalescer[ProfileId, Profile] = Coalescer(self._read_ids)
+        self._ids: Coalescer[ProfileId, Profile] = Coalescer(timely.profiles_by_id)
 
     async def by_identifier(self, key: IdentifierKey, purpose: str = "", min_confidence: float = 0.0) -> Found:
         """The profile of an identifier. Raises UnknownIdentifier, StoreUnavailable."""
@@ -117,7 +114,7 @@ class Lookup:
     async def _read_pasts(self, asked: list[tuple[IdentifierKey, int]]) -> dict[tuple[IdentifierKey, int], Profile]:
         found = {}
         for at in {at for _, at in asked}:
-            profiles = await self._archive.profiles_at([key for key, when in asked if when == at], at)
+            profiles = await self._timely.profiles_at([key for key, when in asked if when == at], at)
             found.update({(key, at): profile for key, profile in profiles.items()})
         return found
 
@@ -125,10 +122,7 @@ class Lookup:
         self, profile_id: ProfileId, at: int, purpose: str = "", min_confidence: float = 0.0
     ) -> Found:
         """What a profile id led to at a time (ms). Raises UnknownProfile for one that led nowhere then."""
-        profile = await self._archive.profile_at(profile_id, at)
-        if profile is None:
-            holder = await self._archive.holder(profile_id)
-            profile = (await self._archive.profiles_at([holder], at)).get(holder) if holder is not None else None
+        profile = await self._timely.profile_at(profile_id, at)
         if profile is None:
             raise UnknownProfile()
         redirected = profile_id if profile_id != profile.profile_id else None
@@ -155,32 +149,12 @@ class Lookup:
         )
         return Found(orjson.dumps({**body, "valid_until": None}), "bypass")
 
-    async def _read_ids(self, ids: list[ProfileId]) -> dict[ProfileId, Profile]:
-        found = await self._reader.profiles_by_id(ids)
-        if due := self._due(found.values()):
-            await self._apply_due(due)
-            found = await self._reader.profiles_by_id(ids)
-        return found
-
-    def _due(self, profiles: Iterable[Profile]) -> list[IdentifierKey]:
-        """One member of each profile whose time has come."""
-        now = self._clock.now_ms()
-        return [p.members[0].key for p in profiles if p.due is not None and p.due <= now]
-
-    async def _profiles(self, keys: Sequence[IdentifierKey]) -> dict[IdentifierKey, Profile]:
-        """Profiles from the graph; a due time that has come is applied first."""
-        found = await self._reader.profiles(keys)
-        if due := self._due(found.values()):
-            await self._apply_due(due)
-            found = await self._reader.profiles(keys)
-        return found
-
     async def _read_past_cache(self, questions: list[Question]) -> dict[Question, Found]:
         return {question: Found(body, "bypass") for question, (body, _) in (await self._answers(questions)).items()}
 
     async def _answers(self, questions: Sequence[Question]) -> dict[Question, tuple[bytes, int | None]]:
         """Question → answer, and until when it holds (ms)."""
-        profiles = await self._profiles(list(dict.fromkeys(key for key, _ in questions)))
+        profiles = await self._timely.profiles(list(dict.fromkeys(key for key, _ in questions)))
         policy, now = self._policy(), self._clock.now_ms()
         found = {}
         for key, purpose in questions:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Generator, Iterable
 from dataclasses import replace
 from itertools import groupby
 
@@ -12,14 +12,14 @@ from service.errors import UnknownLink
 from service.model.changes import ExpireDue, LinkReceipt, ObserveLink, RetractLink, SweepReceipt
 from service.model.evidence import Link
 from service.model.identifiers import IdentifierKey, LinkId, ProfileId, pair_of
-from service.resolution.activity import due_of, updated
+from service.resolution.activity import due_of, falls_due, updated
 
 DUE_LINKS_MAX = 500
 
 
 def wanted_by_link(change: ObserveLink) -> Wanted:
     """What has to be loaded before the link can be judged."""
-    return Wanted(identifiers={change.a, change.b}, pairs={pair_of(change.a, change.b)})
+    return Wanted(identifiers={change.a, change.b}, pairs={pair_of(change.a, change.b)}, around=True)
 
 
 def _link_of(change: ObserveLink, now: int) -> Link:
@@ -48,7 +48,7 @@ def _seen(world: World, key: IdentifierKey, link: Link) -> None:
     last = link.observed_at if state.last_seen is None else max(state.last_seen, link.observed_at)
     sources = state.sources if link.source in state.sources else tuple(sorted((*state.sources, link.source)))
     if (first, last, sources) != (state.first_seen, state.last_seen, state.sources):
-        world.change(replace(state, first_seen=first, last_seen=last, sources=sources))
+        world.change(state._replace(first_seen=first, last_seen=last, sources=sources))
 
 
 def receipt_of(world: World, link_id: LinkId, asked: IdentifierKey, *, duplicate: bool = False) -> LinkReceipt:
@@ -97,14 +97,21 @@ def retract_link(world: World, change: RetractLink) -> Step:
     return receipt_of(world, change.link_id, link.a)
 
 
-def flip_due(world: World) -> Step:
+def flip_due(world: World, keys: Collection[IdentifierKey] = ()) -> Step:
     """Flip links whose time is over, each at its own time, so that recorded intervals end when they were due.
 
-    A turn does so before anything else, up to a limit. They stay, withheld as expired, until they are observed again.
+    A turn does so before anything else, up to a limit; where more is due than that, it flips what is due in and around
+    the profiles of the identifiers that it is about, `keys`, as well. They stay, withheld as expired, until they are
+    observed again.
     """
     now = world.now
-    yield Wanted(due=DUE_LINKS_MAX)
-    due = sorted((world.links[link_id] for link_id in world.due), key=lambda link: (link.due or 0, link.link_id))
+    if keys:
+        found = yield from _due_around(world, keys)
+    else:
+        yield Wanted(due=DUE_LINKS_MAX)
+        found = [world.links[link_id] for link_id in world.due]
+        world.behind = len(found) >= DUE_LINKS_MAX
+    due = sorted(found, key=lambda link: (link.due or 0, link.link_id))
     yield Wanted({end for link in due for end in link.pair}, {link.pair for link in due})
     for at, links in groupby(due, key=lambda link: link.due or 0):
         world.now = min(at, now)
@@ -112,12 +119,17 @@ def flip_due(world: World) -> Step:
             world.set_link(world.links[link.link_id])
         yield SETTLE
     world.now = now
-    return SweepReceipt(len(due), more=len(due) >= DUE_LINKS_MAX)
+    return SweepReceipt(len(due), more=world.behind)
 
 
-def wanted_by_expiry(change: ExpireDue) -> Wanted:
-    """The identifiers that a reader met a due time at."""
-    return Wanted(identifiers=set(change.keys))
+def _due_around(world: World, keys: Iterable[IdentifierKey]) -> Generator[Wanted, None, list[Link]]:
+    """What is due at the profiles of some identifiers and at those next to them."""
+    profiles = {profile for key in keys if (profile := world.state(key).profile) is not None}
+    yield Wanted(profiles=profiles)
+    around = _neighbours(world, profiles) | profiles
+    yield Wanted(profiles=around)
+    ids = {link_id for profile in around for key in world.members[profile] for link_id in world.links_at.get(key, ())}
+    return [world.links[link_id] for link_id in ids if falls_due(world.links[link_id], world.now)]
 
 
 def _neighbours(world: World, profiles: Iterable[ProfileId]) -> set[ProfileId]:
@@ -131,30 +143,13 @@ def _neighbours(world: World, profiles: Iterable[ProfileId]) -> set[ProfileId]:
     return {profile for end in ends if (profile := world.state(end).profile) is not None}
 
 
-def expire_due(world: World, change: ExpireDue) -> Step:
-    """Work out anew until when profiles hold, and flip what has fallen due in and around them.
+def wanted_by_expiry(change: ExpireDue) -> Wanted:
+    """The identifiers that a reader met a due time at."""
+    return Wanted(identifiers=set(change.keys))
 
-    A turn flips what is due before it does anything else, up to a limit; where more is due than that, this goes before.
-    """
-    profiles = {profile for key in change.keys if (profile := world.state(key).profile) is not None}
-    yield Wanted(profiles=profiles)
-    around = _neighbours(world, profiles) | profiles
-    yield Wanted(profiles=around)
-    due = [
-        link
-        for profile_id in around
-        for key in world.members[profile_id]
-        for link_id in world.links_at.get(key, ())
-        if (link := world.links[link_id]).a == key and falls_due(link, world.now)
-    ]
-    yield Wanted(identifiers={end for link in due for end in link.pair}, pairs={link.pair for link in due})
-    for link in due:
-        world.set_link(world.links[link.link_id])
+
+def expire_due(world: World, change: ExpireDue) -> Step:
+    """Work out anew until when profiles hold; what has fallen due around them was flipped before."""
     world.touched.update(key for key in change.keys if world.state(key).profile is not None)
     yield SETTLE
-    return SweepReceipt(len(due), more=False)
-
-
-def falls_due(link: Link, now: int) -> bool:
-    """Whether an active link's time is over."""
-    return link.inactive is None and link.due is not None and link.due <= now
+    return SweepReceipt(0, more=world.behind)

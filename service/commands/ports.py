@@ -113,8 +113,8 @@ class Archive(Protocol):
     async def turns_of(self, profile_id: ProfileId, before: int, limit: int) -> list[tuple[int, list[Event]]]:
         """Outbox entries that speak of a profile, newest first, with sequence numbers below `before`."""
 
-    async def holder(self, profile_id: ProfileId) -> IdentifierKey | None:
-        """Who holds an id ever handed out; None for one that never was."""
+    async def holder(self, profile_id: ProfileId, at: int | None = None) -> IdentifierKey | None:
+        """Who holds an id ever handed out, or held it at a time (ms); None for one that never was."""
 
     async def members_at(
         self, moments: Iterable[tuple[ProfileId, int]]
@@ -123,9 +123,6 @@ class Archive(Protocol):
 
     async def profiles_at(self, keys: Sequence[IdentifierKey], at: int) -> dict[IdentifierKey, Profile]:
         """The profile of each identifier as it was believed at a time (ms)."""
-
-    async def profile_at(self, profile_id: ProfileId, at: int) -> Profile | None:
-        """What a profile id showed at a time (ms)."""
 
     async def assertions_of(self, key: IdentifierKey, limit: int) -> list[Assertion]:
         """Assertions that name an identifier, newest first, undone ones too."""

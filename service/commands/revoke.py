@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import replace
 
 from service.commands.steps import SETTLE, Step
 from service.commands.world import Wanted, World
@@ -35,12 +34,13 @@ def record_consents(world: World, key: IdentifierKey, records: list[ConsentRecor
         consents = with_record(consents, record)
         world.recorded.append((key, record))
     linking = linking_permitted(consents, world.policy)
-    world.change(replace(state, consents=consents, linking=linking))
+    world.change(state._replace(consents=consents, linking=linking))
     if linking != state.linking:
         yield Wanted(links_of={key})
         for link_id in sorted(world.links_at.get(key, ())):
             world.set_link(world.links[link_id])
     world.touched.add(key)
+    world.restructured.add(key)  # what may be done with the profile is part of how it looked
 
 
 def wanted_by_consent(change: RecordConsent) -> Wanted:

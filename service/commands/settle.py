@@ -15,6 +15,7 @@ from service.commands.steps import Move, Settlement
 from service.commands.world import Wanted, World
 from service.model.evidence import Bond, Link, Reason, Tier
 from service.model.identifiers import IdentifierKey, ProfileId
+from service.resolution.activity import falls_due
 from service.resolution.profile_ids import senior_of
 from service.resolution.ranking import bar_of
 from service.resolution.resolve import Resolution, resolve
@@ -84,6 +85,16 @@ def _ring(world: World, region: set[Unit]) -> set[Unit]:
     return {_unit_of(world, end) for end in ends} - region
 
 
+def _flipped(world: World, keys: set[IdentifierKey]) -> Generator[Wanted, None, bool]:
+    """Flip what a turn that is behind has left due here, so that what it records is true; whether there was any."""
+    ids = {link_id for key in keys for link_id in world.links_at.get(key, ())}
+    due = [world.links[link_id] for link_id in sorted(ids) if falls_due(world.links[link_id], world.now)]
+    yield Wanted({end for link in due for end in link.pair}, {link.pair for link in due})
+    for link in due:
+        world.set_link(world.links[link.link_id])
+    return bool(due)
+
+
 @dataclass(frozen=True, slots=True)
 class Partition:
     """The resolution over region and ring, and the units of both as they went in."""
@@ -101,6 +112,9 @@ def partition(world: World) -> Generator[Wanted, None, Partition]:
         ring = _ring(world, region)
         yield from _complete(world, ring)
         keys = _keys(world, region | ring)
+        if world.behind and (yield from _flipped(world, keys)):
+            region |= {_unit_of(world, key) for key in world.touched if _takes_part(world, key)}
+            continue
         bonds = (bond for key in keys for bond in world.bonds_of(key) if key == bond.a)
         resolution = resolve({key: world.state(key).standing for key in keys}, bonds, world.policy)
         clusters = set(resolution.clusters)

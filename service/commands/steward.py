@@ -62,7 +62,7 @@ def _set_hand(world: World, hand: Hand, *, in_force_now: bool) -> Generator[Want
     handed = tuple(i for i in state.handed if i != profile_id)
     if any(other.to == hand.to for other in world.hands[profile_id]):
         handed = (*handed, profile_id)
-    world.change(replace(state, handed=handed))
+    world.change(state._replace(handed=handed))
     affected = {key for key in (was, world.holder(profile_id), hand.to) if key is not None}
     yield Wanted(identifiers=affected)
     for key in sorted(affected):
@@ -83,7 +83,7 @@ def _rehold(world: World, key: IdentifierKey) -> Generator[Wanted, None, None]:
             break
         counter += 1
     held = held_by(key, hands, world.births)
-    world.change(replace(world.state(key), holds=None if held == world.births(key, 0) else held))
+    world.change(world.state(key)._replace(holds=None if held == world.births(key, 0) else held))
     if world.state(key).first_seen is not None:
         world.touched.add(key)
 
@@ -188,7 +188,7 @@ def undo(world: World, change: Undo) -> Step:
         raise UnknownAssertion()
     if assertion.undone:
         yield SETTLE
-        return StewardReceipt(assertion.assertion_id, (), (), applied=False)
+        return StewardReceipt(None if change.preview else assertion.assertion_id, (), (), applied=False)
     yield Wanted(identifiers={*assertion.named, *assertion.sides[0], *assertion.sides[1]})
     world.set_assertion(replace(assertion, undone=True))
     if assertion.hand is not None:

@@ -10,7 +10,7 @@ import structlog
 
 from service.commands.carry_out import Outcome
 from service.commands.write_path import WritePath
-from service.errors import FabricError
+from service.errors import FabricError, NotYetEnforced
 from service.model.changes import ExpireDue, Origin
 from service.model.identifiers import IdentifierKey
 
@@ -42,11 +42,15 @@ class Sweeper:
             await asyncio.wait([self._task])
 
     async def apply_due(self, keys: Sequence[IdentifierKey]) -> None:
-        """Flip what is due in and around the profiles of these identifiers; returns when that is true everywhere.
+        """Flip what is due in and around the profiles of these identifiers; returns when that is true in the graph.
 
+        And everywhere else: no cached answer outlives a due time that it rests on, so its drop need not be waited for.
         Raises FabricError where it can't be.
         """
-        answered = await self._write_path.submit([ExpireDue(tuple(keys))], _ORIGIN, _render)
+        try:
+            answered = await self._write_path.submit([ExpireDue(tuple(keys))], _ORIGIN, _render)
+        except NotYetEnforced:
+            return
         (outcome,) = answered.outcomes
         if isinstance(outcome, FabricError):
             raise outcome

@@ -13,7 +13,7 @@ from service.control.effective_consent import linking_permitted
 from service.model.changes import Revocation
 from service.model.evidence import Assertion, Bond, ConsentRecord, Hand, Link, Reason, Tier
 from service.model.identifiers import AssertionId, IdentifierKey, LinkId, Pair, ProfileId, pair_of
-from service.model.policy import Policy
+from service.model.policy import Namespace, Policy
 from service.model.profile import Profile
 from service.model.state import IdentifierState
 from service.resolution.activity import inactive_of
@@ -27,7 +27,7 @@ class Wanted:
 
     `pairs`: all links between them. `links_of`: all live links of these identifiers, with the other ends. `profiles`:
     present members with their live links and the other ends. `ids`: who holds a profile id, and its hands. `due`: so
-    many of the links that have fallen due.
+    many of the links that have fallen due. `around`: with each identifier its profile, as if that were wanted too.
     """
 
     identifiers: set[IdentifierKey] = field(default_factory=set)
@@ -38,6 +38,7 @@ class Wanted:
     ids: set[ProfileId] = field(default_factory=set)
     assertions: set[AssertionId] = field(default_factory=set)
     due: int = 0
+    around: bool = False
 
     def __bool__(self) -> bool:
         return any((self.identifiers, self.pairs, self.links, self.links_of, self.profiles, self.ids, self.assertions))
@@ -52,6 +53,7 @@ class Wanted:
         self.ids |= other.ids
         self.assertions |= other.assertions
         self.due = max(self.due, other.due)
+        self.around |= other.around
 
 
 @dataclass(slots=True)
@@ -89,7 +91,7 @@ class World:
     """Evidence and profiles as loaded, and as changed so far.
 
     `now`: the time of the turn in ms, taken with the head; it goes forward by one with each segment, so that every
-    change of a profile has a time of its own.
+    change of a profile has a time of its own. `behind`: more links have fallen due than one turn flips.
     """
 
     def __init__(self, policy: Policy, births: Births, now: int, seq: int) -> None:
@@ -120,11 +122,14 @@ class World:
         self._links_of_known: set[IdentifierKey] = set()
         self._ids_known: set[ProfileId] = set()
         self.due: list[LinkId] = []
+        self.behind = False
         self.dues: dict[ProfileId, int | None] = {}
         self.lowered: dict[ProfileId, int] = {}
         self.restructured: set[IdentifierKey] = set()
         self.versions: dict[ProfileId, list[Version]] = {}
         self.unversioned: set[ProfileId] = set()
+        self._linking_unset = linking_permitted((), policy)
+        self._namespaces: dict[IdentifierKey, Namespace] = {}
         self._bars: dict[IdentifierKey, tuple[IdentifierState, Reason | None]] = {}
 
     # ---- loading
@@ -140,7 +145,7 @@ class World:
                 reason, review = loaded.withheld.get(link.link_id), loaded.reviews.get(link.link_id)
                 self.withheld[link.link_id], self.reviews[link.link_id] = reason, review
                 self.stored_links[link.link_id] = (link, reason, review)
-        for profile_id in wanted.profiles:
+        for profile_id in wanted.profiles | loaded.profiles.keys():
             if profile_id not in self.members:
                 self.members[profile_id] = frozenset(loaded.profiles.get(profile_id, ()))
                 self._links_of_known.update(self.members[profile_id] - loaded.unfollowed)
@@ -171,6 +176,7 @@ class World:
             {profile_id for profile_id in wanted.ids if profile_id not in self._ids_known},
             {assertion for assertion in wanted.assertions if assertion not in self.assertions},
             wanted.due,
+            wanted.around,
         )
 
     def follows(self, key: IdentifierKey) -> bool:
@@ -186,7 +192,7 @@ class World:
 
     def state(self, key: IdentifierKey) -> IdentifierState:
         """The identifier as it stands, or a new one of which nothing is known."""
-        return self.states.get(key) or IdentifierState(key, linking=linking_permitted((), self.policy))
+        return self.states.get(key) or IdentifierState(key, linking=self._linking_unset)
 
     def change(self, state: IdentifierState) -> None:
         """Replace what is known of an identifier."""
@@ -197,9 +203,16 @@ class World:
         a, b = self.links_at.get(pair[0], ()), self.links_at.get(pair[1], ())
         return [self.links[link_id] for link_id in a if link_id in b]
 
+    def namespace(self, key: IdentifierKey) -> Namespace:
+        """The rules for an identifier."""
+        found = self._namespaces.get(key)
+        if found is None:
+            found = self._namespaces[key] = self.policy.namespace_of_key(key)
+        return found
+
     def is_household(self, key: IdentifierKey) -> bool:
         """Whether the identifier groups profiles instead of being in one."""
-        return self.policy.namespace_of_key(key).is_household
+        return self.namespace(key).kind == "household"
 
     def set_link(self, link: Link) -> Link:
         """Store a link with its activity worked out anew, keep its ends' counts of neighbours, and touch both."""
@@ -231,7 +244,7 @@ class World:
             counts[namespace] = counts.get(namespace, 0) + step
             if not counts[namespace]:
                 del counts[namespace]
-            self.change(replace(state, neighbours=counts))
+            self.change(state._replace(neighbours=counts))
 
     def set_assertion(self, assertion: Assertion) -> None:
         """Store an assertion and mark the identifiers that it speaks of; an undone one is taken off them."""
@@ -243,12 +256,12 @@ class World:
         for key in assertion.named:
             state = self.state(key)
             named = tuple(a for a in state.named if a != aid) + (() if assertion.undone else (aid,))
-            self.change(replace(state, named=named))
+            self.change(state._replace(named=named))
         for side, keys in enumerate(assertion.sides):
             for key in keys:
                 state = self.state(key)
                 sides = tuple(s for s in state.sides if s[0] != aid) + (() if assertion.undone else ((aid, side),))
-                self.change(replace(state, sides=sides))
+                self.change(state._replace(sides=sides))
         self.touched.update(assertion.named, *assertion.sides)
         self.restructured |= self.touched
 
@@ -311,8 +324,9 @@ class World:
             self.members[profile_id] = frozenset()
         self.members.update(after)
         for key, source, target in moves:
-            self.change(replace(self.state(key), profile=target))
+            self.change(self.state(key)._replace(profile=target))
             self.moves.append((key, source, target, self.now))
             self.restructured.add(key)
+            self.restructured.update(after.get(source, ()) if source is not None else ())  # it has lost one
         self.unversioned.update(before)
         self.unversioned.update(after)

@@ -34,7 +34,7 @@ class WriteLimits:
     """Bounds of the write path. Times in ms."""
 
     turn_ms: int = 50
-    batch_min: int = 16
+    batch_min: int = 128
     batch_max: int = 1_000
     queue_changes_max: int = 50_000
     retry_budget_ms: int = 20_000
@@ -77,7 +77,7 @@ class WritePath:
         self._metrics = metrics
         self._limits = limits or WriteLimits()
         self._queue = JobQueue(self._limits.queue_changes_max)
-        self._budget = 64
+        self._budget = 256
         self._wake = asyncio.Event()
         self._loop: asyncio.Task[None] | None = None
         self._running: dict[str, Job] = {}

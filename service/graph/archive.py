@@ -44,10 +44,13 @@ class GraphArchive:
         rows = await self._rows(past_queries.READ_TURNS_OF, id=profile_id, before=before, limit=limit)
         return [(row["seq"], [orjson.loads(item) for item in row["items"] or ()]) for row in rows]
 
-    async def holder(self, profile_id: ProfileId) -> IdentifierKey | None:
-        """Who holds an id ever handed out; None for one that never was."""
-        rows = await self._rows(past_queries.PROFILE_EXISTS, id=profile_id)
-        return IdentifierKey(rows[0]["holder"]) if rows else None
+    async def holder(self, profile_id: ProfileId, at: int | None = None) -> IdentifierKey | None:
+        """Who holds an id ever handed out, or held it at a time (ms); None for one that never was."""
+        rows = await self._rows(past_queries.READ_HOLDER, id=profile_id)
+        if not rows:
+            return None
+        held = [] if at is None else [text.partition("|")[::2] for text in rows[0]["held"] or ()]
+        return IdentifierKey(next((key for until, key in held if int(until) > (at or 0)), rows[0]["holder"]))
 
     async def members_at(
         self, moments: Iterable[tuple[ProfileId, int]]
@@ -60,12 +63,11 @@ class GraphArchive:
     async def profiles_at(self, keys: Sequence[IdentifierKey], at: int) -> dict[IdentifierKey, Profile]:
         """The profile of each identifier as it was believed at a time (ms)."""
         rows = await self._rows(past_queries.READ_PROFILES_AT, keys=list(keys), at=at)
-        return {IdentifierKey(row["asked"]): records.profile_of(row["id"], 0, row["view"]) for row in rows}
+        return {IdentifierKey(row["asked"]): self._past(row) for row in rows}
 
-    async def profile_at(self, profile_id: ProfileId, at: int) -> Profile | None:
-        """What a profile id showed at a time (ms)."""
-        rows = await self._rows(past_queries.READ_PROFILE_AT, ids=[profile_id], at=at)
-        return records.profile_of(rows[0]["id"], 0, rows[0]["view"]) if rows else None
+    @staticmethod
+    def _past(row: Any) -> Profile:
+        return records.profile_of(row["id"], 0, row["view"], row["due"])
 
     async def assertions_of(self, key: IdentifierKey, limit: int) -> list[Assertion]:
         """Assertions that name an identifier, newest first, undone ones too."""

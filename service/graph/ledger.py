@@ -33,9 +33,9 @@ class GraphTurn:
         result = await self._transaction.run(query, parameters)
         return [record async for record in result]
 
-    async def _run(self, query: LiteralString, rows: Sequence[Any]) -> None:
+    async def _run(self, query: LiteralString, rows: Sequence[Any], **parameters: Any) -> None:
         if rows:
-            await (await self._transaction.run(query, {"rows": rows})).consume()
+            await (await self._transaction.run(query, {"rows": rows, **parameters})).consume()
 
     async def take_head(self) -> Head:
         """Lock the head and read it."""
@@ -50,19 +50,14 @@ class GraphTurn:
     async def load(self, wanted: Wanted, now: int) -> Loaded:
         """What `wanted` names, as it stands under the lock."""
         loaded = Loaded()
-        if wanted.identifiers:
-            self._states(loaded, await self._rows(queries.LOAD_IDENTIFIERS, keys=list(wanted.identifiers)))
-        if wanted.pairs:
-            pairs = [list(pair) for pair in wanted.pairs]
-            self._links(loaded, await self._rows(queries.LOAD_PAIRS, pairs=pairs))
+        if wanted.identifiers or wanted.pairs or wanted.profiles:
+            await self._load_common(loaded, wanted)
         if wanted.links:
             self._links(loaded, await self._rows(queries.LOAD_LINKS, ids=list(wanted.links)))
         if wanted.links_of:
             rows = await self._rows(queries.LOAD_LINKS_OF, keys=list(wanted.links_of))
             self._links(loaded, rows)
             self._states(loaded, rows)
-        if wanted.profiles:
-            await self._profiles(loaded, list(wanted.profiles))
         if wanted.ids:
             for row in await self._rows(queries.LOAD_IDS, ids=list(wanted.ids)):
                 if row["born"] is not None:
@@ -77,17 +72,29 @@ class GraphTurn:
             loaded.due = [link.link_id for link in loaded.links]
         return loaded
 
-    async def _profiles(self, loaded: Loaded, ids: list[ProfileId]) -> None:
-        for row in await self._rows(queries.LOAD_PROFILES, ids=ids):
-            state, bar = records.state_of(row["state"])
+    async def _load_common(self, loaded: Loaded, wanted: Wanted) -> None:
+        (row,) = await self._rows(
+            queries.LOAD,
+            keys=list(wanted.identifiers),
+            pairs=[list(pair) for pair in wanted.pairs],
+            profiles=list(wanted.profiles),
+            around=list(wanted.identifiers) if wanted.around else [],
+        )
+        loaded.identifiers += [records.state_of(state)[0] for state in row["identifiers"]]
+        for link in row["pair_links"]:
+            self._link_row(loaded, link)
+        for due, state_row in row["members"]:
+            state, bar = records.state_of(state_row)
+            assert state.profile is not None
             loaded.identifiers.append(state)
-            loaded.profiles.setdefault(row["id"], []).append(state.key)
-            loaded.dues[row["id"]] = row["due"]
+            loaded.profiles.setdefault(state.profile, []).append(state.key)
+            loaded.dues[state.profile] = due
             if bar is not None:
                 loaded.unfollowed.add(state.key)
-        rows = await self._rows(queries.LOAD_PROFILE_LINKS, ids=ids)
-        self._links(loaded, rows)
-        self._states(loaded, rows)
+        for link, other in row["profile_links"]:
+            self._link_row(loaded, link)
+            if other is not None:
+                loaded.identifiers.append(records.state_of(other)[0])
 
     @staticmethod
     def _states(loaded: Loaded, rows: Sequence[Any]) -> None:
@@ -95,15 +102,18 @@ class GraphTurn:
             if row["state"] is not None:
                 loaded.identifiers.append(records.state_of(row["state"])[0])
 
-    @staticmethod
-    def _links(loaded: Loaded, rows: Sequence[Any]) -> None:
+    def _links(self, loaded: Loaded, rows: Sequence[Any]) -> None:
         for row in rows:
-            link, withheld, review = records.reviewed_link_of(row["link"])
-            loaded.links.append(link)
-            if withheld is not None:
-                loaded.withheld[link.link_id] = withheld
-            if review is not None:
-                loaded.reviews[link.link_id] = review
+            self._link_row(loaded, row["link"])
+
+    @staticmethod
+    def _link_row(loaded: Loaded, row: Sequence[Any]) -> None:
+        link, withheld, review = records.reviewed_link_of(row)
+        loaded.links.append(link)
+        if withheld is not None:
+            loaded.withheld[link.link_id] = withheld
+        if review is not None:
+            loaded.reviews[link.link_id] = review
 
     async def answers(self, keys: Sequence[str]) -> dict[str, StoredAnswer]:
         """Answers stored under these idempotency keys."""
@@ -114,74 +124,61 @@ class GraphTurn:
         }
 
     async def write(self, plan: Plan, *, seq: int, at: int, dropped: Sequence[int]) -> None:
-        """Write the plan, its outbox entry and the head."""
+        """Write the plan, its outbox entry and the head: one round trip, and one for each rare kind of evidence."""
         assert self._link is not None, "take_head comes first"
-        if dropped:
-            await (await self._transaction.run(queries.MARK_DROPPED, {"seqs": list(dropped)})).consume()
-        rows = [records.row_of_state(s, plan.bars.get(s.key), whole=False) for s in plan.identifiers_new]
-        await self._run(queries.CREATE_IDENTIFIERS, rows)
-        rows = [records.row_of_state(s, plan.bars.get(s.key), whole=True) for s in plan.identifiers]
-        await self._run(queries.UPDATE_IDENTIFIERS, rows)
-        await self._write_profiles(plan, seq)
-        await self._run(queries.CREATE_LINKS, [records.row_of_link(link, whole=False) for link in plan.links_new])
-        await self._run(queries.UPDATE_LINKS, [records.row_of_link(link, whole=True) for link in plan.links])
+        link, entries = self._chain.extend(self._link, [entry.body for entry in plan.entries], at)
+        rows: dict[str, list[Any]] = {
+            "dropped": list(dropped),
+            "identifiers_new": [
+                records.row_of_state(s, plan.bars.get(s.key), whole=False) for s in plan.identifiers_new
+            ],
+            "identifiers": [records.row_of_state(s, plan.bars.get(s.key), whole=True) for s in plan.identifiers],
+            "left": [{"key": key, "until": until} for key, until in plan.left],
+            "closed": [
+                {"id": p.profile_id, "closes_at": p.closes_at} for p in plan.profiles if p.closes_at is not None
+            ],
+            "profiles": [records.row_of_profile(stored, seq) for stored in plan.profiles],
+            "joined": [records.row_of_stay(stay) for stay in plan.joined],
+            "links_new": [records.row_of_link(stored, whole=False) for stored in plan.links_new],
+            "links": [records.row_of_link(stored, whole=True) for stored in plan.links],
+            "turns": [self._turn(plan, seq, at)] if plan.drops or plan.events else [],
+            "entries": entries,
+            "answers": [self._answer(answer, at, seq) for answer in plan.answers],
+            "heads": [
+                {
+                    "reviews_more": plan.reviews_more,
+                    "seq": seq,
+                    "at": at,
+                    "audit_seq": link.seq,
+                    "audit_hash": link.hash,
+                }
+            ],
+        }
+        await (await self._transaction.run(queries.WRITE, rows)).consume()
+        await self._write_rare(plan, at)
+
+    async def _write_rare(self, plan: Plan, at: int) -> None:
+        await self._run(queries.PASS_PROFILES, [records.row_of_stay(stay) for stay in plan.passed])
+        await self._run(queries.PASS_VERSIONS, records.rows_of_passed(plan.profiles))
+        await self._run(queries.LOWER_DUES, [{"id": pid, "due": due} for pid, due in plan.lowered.items()])
         bars = [{"key": key, "reason": reason} for key, reason in plan.bars_changed.items()]
         await self._run(queries.BAR_LINKS, bars)
-        await self._run(queries.WRITE_IDS, [records.row_of_id(stored) for stored in plan.ids])
+        await self._run(queries.WRITE_IDS, [records.row_of_id(stored) for stored in plan.ids], at=at)
         await self._run(queries.CREATE_ASSERTIONS, [records.row_of_assertion(a) for a in plan.assertions_new])
         await self._run(queries.UPDATE_ASSERTIONS, [records.row_of_assertion(a) for a in plan.assertions])
         await self._run(queries.CREATE_CONSENTS, [records.row_of_consent(key, c) for key, c in plan.consents])
         await self._run(queries.CREATE_REVOCATIONS, [records.row_of_revocation(v) for v in plan.revocations])
-        link, entries = self._chain.extend(self._link, [entry.body for entry in plan.entries], at)
-        await self._run(queries.CREATE_AUDIT, entries)
-        await self._run(queries.CREATE_ANSWERS, [self._answer(answer, at, seq) for answer in plan.answers])
-        if plan.drops or plan.events:
-            await self._write_turn(plan, seq, at)
-        head = {"reviews_more": plan.reviews_more, "seq": seq, "at": at, "audit_seq": link.seq, "audit_hash": link.hash}
-        await (await self._transaction.run(queries.ADVANCE_HEAD, head)).consume()
 
-    async def _write_profiles(self, plan: Plan, seq: int) -> None:
-        await self._run(queries.LEAVE_PROFILES, [{"key": key, "until": until} for key, until in plan.left])
-        await self._run(
-            queries.CLOSE_PROFILES,
-            [{"id": p.profile_id, "closes_at": p.closes_at} for p in plan.profiles if p.closes_at is not None],
-        )
-        rows = [
-            {
-                "id": stored.profile_id,
-                "born": stored.born,
-                "view": None if stored.profile is None else records.view_of(stored.profile),
-                "due": None if stored.profile is None else stored.profile.due,
-                "since": stored.since,
-            }
-            for stored in plan.profiles
-        ]
-        if rows:
-            await (await self._transaction.run(queries.WRITE_PROFILES, {"rows": rows, "seq": seq})).consume()
-        passed = [
-            {"id": stored.profile_id, "since": since, "until": until, "view": records.view_of(profile)}
-            for stored in plan.profiles
-            for profile, since, until in stored.passed
-        ]
-        await self._run(queries.PASS_VERSIONS, passed)
-        await self._run(queries.LOWER_DUES, [{"id": pid, "due": due} for pid, due in plan.lowered.items()])
-        stays = [
-            {"key": stay.key, "profile": stay.profile_id, "since": stay.since, "until": stay.until}
-            for stay in (*plan.joined, *plan.passed)
-        ]
-        await self._run(queries.JOIN_PROFILES, stays[: len(plan.joined)])
-        await self._run(queries.PASS_PROFILES, stays[len(plan.joined) :])
-
-    async def _write_turn(self, plan: Plan, seq: int, at: int) -> None:
-        parameters = {
+    def _turn(self, plan: Plan, seq: int, at: int) -> dict[str, Any]:
+        turn = {
             "seq": seq,
             "at": at,
             "op": self._op,
             "items": [orjson.dumps(event).decode() for event in plan.events],
             "drops": list(plan.drops),
-            "profiles": sorted({profile_id for event in plan.events for profile_id in profiles_in(event)}),
         }
-        await (await self._transaction.run(queries.CREATE_TURN, parameters)).consume()
+        shown = {profile_id for event in plan.events for profile_id in profiles_in(event)}
+        return {"turn": turn, "profiles": sorted(shown)}
 
     @staticmethod
     def _answer(answer: StoredAnswer, at: int, seq: int) -> dict[str, Any]:
@@ -256,6 +253,6 @@ class GraphLedger:
     async def mark(self, seqs: Sequence[int]) -> None:
         """Note that the cache drops of these outbox entries are through. Raises StoreUnavailable."""
         try:
-            await self._driver.execute_query(queries.MARK_DROPPED, {"seqs": list(seqs)}, database_=self._database)
+            await self._driver.execute_query(queries.MARK_DROPPED, {"rows": list(seqs)}, database_=self._database)
         except (DriverError, Neo4jError) as error:
             raise StoreUnavailable("The graph can't be reached.") from error

@@ -16,7 +16,7 @@ MATCH (p:Profile {id: $id})-[c:CHANGED]->(t:Turn) WHERE c.seq < $before
 RETURN t.seq AS seq, t.items AS items ORDER BY c.seq DESC LIMIT $limit
 """
 
-PROFILE_EXISTS: LiteralString = "MATCH (p:Profile {id: $id}) RETURN p.holder AS holder"
+READ_HOLDER: LiteralString = "MATCH (p:Profile {id: $id}) RETURN p.holder AS holder, p.held AS held"
 
 # Who was in which profile at which moment.
 READ_MEMBERS_AT: LiteralString = """
@@ -26,23 +26,16 @@ WHERE r.since <= row.at AND (r.until IS NULL OR r.until > row.at)
 RETURN row.id AS id, row.at AS at, collect(i.key) AS members
 """
 
-_VIEW_AT: LiteralString = """
-OPTIONAL MATCH (p)-[w:WAS]->(v:Past) WHERE w.since <= $at AND w.until > $at
-WITH asked, p, CASE WHEN p.since <= $at AND p.view IS NOT NULL THEN p.view ELSE v.view END AS view
-WHERE view IS NOT NULL
-RETURN asked, p.id AS id, p.stamp AS stamp, view, null AS due
-"""
-
-READ_PROFILES_AT: LiteralString = (
-    """
+READ_PROFILES_AT: LiteralString = """
 UNWIND $keys AS asked
 MATCH (i:Identifier {key: asked})-[r:IN|WAS_IN]->(p:Profile)
 WHERE r.since <= $at AND (r.until IS NULL OR r.until > $at)
+OPTIONAL MATCH (p)-[w:WAS]->(v:Past) WHERE w.since <= $at AND w.until > $at
+WITH asked, p, v, p.since <= $at AND p.view IS NOT NULL AS present
+WITH asked, p, CASE WHEN present THEN p.view ELSE v.view END AS view, CASE WHEN present THEN p.due END AS due
+WHERE view IS NOT NULL
+RETURN asked, p.id AS id, view, due
 """
-    + _VIEW_AT
-)
-
-READ_PROFILE_AT: LiteralString = "UNWIND $ids AS asked MATCH (p:Profile {id: asked})" + _VIEW_AT
 
 READ_ASSERTIONS_OF: LiteralString = """
 MATCH (i:Identifier {key: $key})<-[:ABOUT]-(a:Assertion)
@@ -55,8 +48,8 @@ ORDER BY a.at DESC LIMIT $limit
 READ_CONSENTS: LiteralString = "MATCH (i:Identifier {key: $key}) RETURN i.consents AS consents"
 
 READ_HOUSEHOLD: LiteralString = """
-MATCH (h:Identifier {key: $key})
-OPTIONAL MATCH (h)-[r:LINK WHERE r.inactive IS NULL]-(:Identifier)-[:IN]->(p:Profile)
+MATCH (h:Identifier {key: $key}) WHERE h.first_seen IS NOT NULL
+OPTIONAL MATCH (h)-[r:LINK WHERE r.inactive IS NULL]-(i:Identifier WHERE i.bar IS NULL)-[:IN]->(p:Profile)
 RETURN h.key AS household, collect(DISTINCT p.id) AS profiles
 """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import LiteralString
+from typing import Final, LiteralString
 
 # Columns of an identifier and of a link, in the order that `records` reads them.
 _STATE: LiteralString = """[i.key, i.first_seen, i.last_seen, i.sources, i.neighbours, i.linking, i.sides, i.named,
@@ -24,15 +24,27 @@ RETURN h.seq AS seq, h.at AS at, h.audit_seq AS audit_seq, h.audit_hash AS audit
 
 TURN_BY_OP: LiteralString = "MATCH (t:Turn {op: $op}) RETURN t.seq AS seq"
 
-LOAD_IDENTIFIERS: LiteralString = (
-    "UNWIND $keys AS key MATCH (i:Identifier {key: key}) OPTIONAL MATCH (i)-[:IN]->(p:Profile) RETURN "
+# One round trip for what most turns load. Each part answers with one list; a part that nothing is asked of costs
+# nothing. `$around`: identifiers whose whole profiles are wanted.
+LOAD: LiteralString = (
+    "CALL () { UNWIND $keys AS key MATCH (i:Identifier {key: key}) OPTIONAL MATCH (i)-[:IN]->(p:Profile) "
+    "RETURN collect(" + _STATE + ", p.id]) AS identifiers } "
+    "CALL () { UNWIND $pairs AS pair MATCH (a:Identifier {key: pair[0]}), (b:Identifier {key: pair[1]}) "
+    "MATCH (a)-[r:LINK]->(b) RETURN collect(" + LINK_COLUMNS + ", pair[0], pair[1]]) AS pair_links } "
+    "CALL () { CALL () { UNWIND $profiles AS id MATCH (p:Profile {id: id}) RETURN p "
+    "UNION UNWIND $around AS key MATCH (:Identifier {key: key})-[:IN]->(p:Profile) RETURN p } "
+    "RETURN collect(p) AS profiles } "
+    "CALL (profiles) { UNWIND profiles AS p MATCH (p)<-[:IN]-(i:Identifier) RETURN collect([p.due, "
     + _STATE
-    + ", p.id] AS state"
-)
-
-LOAD_PAIRS: LiteralString = (
-    "UNWIND $pairs AS pair MATCH (a:Identifier {key: pair[0]}), (b:Identifier {key: pair[1]}) "
-    "MATCH (a)-[r:LINK]->(b) RETURN " + LINK_COLUMNS + ", pair[0], pair[1]] AS link"
+    + ", p.id]]) AS members } "
+    # Links of members that bridge, with what is known of an end outside the profile.
+    "CALL (profiles) { UNWIND profiles AS p MATCH (p)<-[:IN]-(m:Identifier) WHERE m.bar IS NULL "
+    "MATCH (m)-[r:LINK]-(i:Identifier) WHERE r.inactive IS NULL "
+    "OPTIONAL MATCH (i)-[:IN]->(q:Profile) "
+    "WITH p, m, r, i, q WHERE q IS NULL OR q <> p OR m.key < i.key OR i.bar IS NOT NULL "
+    "RETURN collect([" + LINK_COLUMNS + ", startNode(r).key, endNode(r).key], "
+    "CASE WHEN q = p THEN null ELSE " + _STATE + ", q.id] END]) AS profile_links } "
+    "RETURN identifiers, pair_links, members, profile_links"
 )
 
 LOAD_LINKS: LiteralString = (
@@ -50,23 +62,6 @@ LOAD_LINKS_OF: LiteralString = (
     + ", startNode(r).key, endNode(r).key] AS link, "
     + _STATE
     + ", p.id] AS state"
-)
-
-LOAD_PROFILES: LiteralString = (
-    "UNWIND $ids AS id MATCH (p:Profile {id: id})<-[:IN]-(i:Identifier) RETURN id, p.due AS due, "
-    + _STATE
-    + ", id] AS state"
-)
-
-# Links of members that bridge, with what is known of an end outside the profile.
-LOAD_PROFILE_LINKS: LiteralString = (
-    "UNWIND $ids AS id MATCH (p:Profile {id: id})<-[:IN]-(m:Identifier) WHERE m.bar IS NULL "
-    "MATCH (m)-[r:LINK]-(i:Identifier) WHERE r.inactive IS NULL "
-    "OPTIONAL MATCH (i)-[:IN]->(q:Profile) "
-    "WITH p, m, r, i, q WHERE q IS NULL OR q <> p OR m.key < i.key OR i.bar IS NOT NULL RETURN "
-    + LINK_COLUMNS
-    + ", startNode(r).key, endNode(r).key] AS link, "
-    "CASE WHEN q = p THEN null ELSE " + _STATE + ", q.id] END AS state"
 )
 
 LOAD_IDS: LiteralString = """
@@ -99,7 +94,7 @@ UNWIND $rows AS row MATCH (i:Identifier {key: row.key}) SET i += row
 WRITE_PROFILES: LiteralString = """
 UNWIND $rows AS row
 MERGE (p:Profile {id: row.id}) ON CREATE SET p.born = row.born, p.holder = row.born
-SET p.view = row.view, p.stamp = $seq, p.due = row.due, p.since = coalesce(row.since, p.since)
+SET p.view = row.view, p.stamp = row.stamp, p.due = row.due, p.since = coalesce(row.since, p.since)
 """
 
 # What a profile looked like until its structure changed; before WRITE_PROFILES, which writes over it.
@@ -154,9 +149,12 @@ UNWIND $rows AS row
 MATCH (:Identifier {key: row.key})-[r:LINK]-() WHERE r.inactive IS NULL SET r.withheld = row.reason
 """
 
+# `held`: who held the id before, each as `until|identifier`.
 WRITE_IDS: LiteralString = """
 UNWIND $rows AS row
-MERGE (p:Profile {id: row.id}) ON CREATE SET p.born = row.born
+MERGE (p:Profile {id: row.id}) ON CREATE SET p.born = row.born, p.holder = row.born
+SET p.held = CASE WHEN p.holder = row.holder THEN p.held
+                  ELSE coalesce(p.held, []) + [toString($at) + '|' + p.holder] END
 SET p.hands = row.hands, p.holder = row.holder
 """
 
@@ -184,9 +182,10 @@ CREATE (v:Revocation)-[:OF]->(i) SET v = row.revocation
 """
 
 CREATE_TURN: LiteralString = """
-CREATE (t:Turn:Pending {seq: $seq, at: $at, op: $op, items: $items, drops: $drops})
-WITH t UNWIND $profiles AS id
-MATCH (p:Profile {id: id}) CREATE (p)-[:CHANGED {seq: $seq}]->(t)
+UNWIND $rows AS row
+CREATE (t:Turn:Pending) SET t = row.turn
+WITH t, row UNWIND row.profiles AS id
+MATCH (p:Profile {id: id}) CREATE (p)-[:CHANGED {seq: t.seq}]->(t)
 """
 
 CREATE_AUDIT: LiteralString = "UNWIND $rows AS row CREATE (e:Audit) SET e = row"
@@ -194,14 +193,37 @@ CREATE_AUDIT: LiteralString = "UNWIND $rows AS row CREATE (e:Audit) SET e = row"
 CREATE_ANSWERS: LiteralString = "UNWIND $rows AS row CREATE (x:Answer) SET x = row"
 
 ADVANCE_HEAD: LiteralString = """
+UNWIND $rows AS row
 MATCH (h:Head {id: 'head'})
-SET h.reviews_open = coalesce(h.reviews_open, 0) + $reviews_more
-SET h.seq = $seq, h.at = $at, h.audit_seq = $audit_seq, h.audit_hash = $audit_hash
+SET h.reviews_open = coalesce(h.reviews_open, 0) + row.reviews_more
+SET h.seq = row.seq, h.at = row.at, h.audit_seq = row.audit_seq, h.audit_hash = row.audit_hash
 """
 
 MARK_DROPPED: LiteralString = """
-UNWIND $seqs AS seq MATCH (t:Pending {seq: seq}) REMOVE t:Pending REMOVE t.drops
+UNWIND $rows AS seq MATCH (t:Pending {seq: seq}) REMOVE t:Pending REMOVE t.drops
 """
+
+# What almost every turn writes, in one round trip: name of the parameter with the rows → statement, in order.
+COMMON_WRITES: Final[dict[LiteralString, LiteralString]] = {
+    "dropped": MARK_DROPPED,
+    "identifiers_new": CREATE_IDENTIFIERS,
+    "identifiers": UPDATE_IDENTIFIERS,
+    "left": LEAVE_PROFILES,
+    "closed": CLOSE_PROFILES,
+    "profiles": WRITE_PROFILES,
+    "joined": JOIN_PROFILES,
+    "links_new": CREATE_LINKS,
+    "links": UPDATE_LINKS,
+    "turns": CREATE_TURN,
+    "entries": CREATE_AUDIT,
+    "answers": CREATE_ANSWERS,
+    "heads": ADVANCE_HEAD,
+}
+
+WRITE: LiteralString = (
+    " ".join("CALL () {" + query.replace("$rows", "$" + rows) + "}" for rows, query in COMMON_WRITES.items())
+    + " FINISH"
+)
 
 # ---- reads
 

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import orjson
 
-from service.commands.plan import StoredId, StoredLink
+from service.commands.plan import Stay, StoredId, StoredLink, StoredProfile
 from service.model.changes import Revocation
 from service.model.evidence import Assertion, ConsentRecord, Hand, Link, Reason
 from service.model.identifiers import AssertionId, IdentifierKey, LinkId, ProfileId
@@ -156,6 +156,33 @@ def profile_of(profile_id: str, stamp: int, view: str, due: int | None = None) -
         row.get("t", {}),
         row.get("p", 0),
     )
+
+
+def row_of_profile(stored: StoredProfile, stamp: int) -> Row:
+    """Properties of a profile; one without members shows nothing."""
+    profile = stored.profile
+    return {
+        "id": stored.profile_id,
+        "born": stored.born,
+        "view": None if profile is None else view_of(profile),
+        "due": None if profile is None else profile.due,
+        "since": stored.since,
+        "stamp": stamp,
+    }
+
+
+def rows_of_passed(profiles: Sequence[StoredProfile]) -> list[Row]:
+    """Versions that came and went within one turn."""
+    return [
+        {"id": stored.profile_id, "since": since, "until": until, "view": view_of(profile)}
+        for stored in profiles
+        for profile, since, until in stored.passed
+    ]
+
+
+def row_of_stay(stay: Stay) -> Row:
+    """An identifier's time in a profile."""
+    return {"key": stay.key, "profile": stay.profile_id, "since": stay.since, "until": stay.until}
 
 
 def hands_of(profile_id: str, rows: Sequence[str] | None) -> tuple[Hand, ...]:

@@ -5,9 +5,11 @@ Times are milliseconds since the epoch, UTC.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import IntEnum
-from typing import Literal
+from types import MappingProxyType
+from typing import Literal, NamedTuple
 
 from service.model.identifiers import AssertionId, IdentifierKey, LinkId, Pair, ProfileId
 
@@ -74,8 +76,7 @@ class Link:
         return Tier.DETERMINISTIC if self.method == "deterministic" else Tier.PROBABILISTIC
 
 
-@dataclass(frozen=True, slots=True)
-class Bond:
+class Bond(NamedTuple):
     """What resolve() sees of a link: a pair with what it is ranked by."""
 
     a: IdentifierKey
@@ -138,8 +139,10 @@ class ConsentRecord:
     notice: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+NO_NEIGHBOURS: Mapping[str, int] = MappingProxyType({})
+
+
+class Standing(NamedTuple):
     """What the union needs to know of an identifier.
 
     `neighbours`: distinct identifiers reached by active, non-steward links, counted by namespace (households aside).
@@ -147,7 +150,7 @@ class Standing:
     """
 
     key: IdentifierKey
-    neighbours: dict[str, int] = field(default_factory=dict)
+    neighbours: Mapping[str, int] = NO_NEIGHBOURS
     linking: bool = True
     sides: tuple[tuple[AssertionId, int], ...] = ()
     named: tuple[AssertionId, ...] = ()

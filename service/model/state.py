@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from typing import NamedTuple
 
-from service.model.evidence import ConsentRecord, Standing
+from service.model.evidence import NO_NEIGHBOURS, ConsentRecord, Standing
 from service.model.identifiers import AssertionId, IdentifierKey, ProfileId
 
 
-@dataclass(frozen=True, slots=True)
-class IdentifierState:
+class IdentifierState(NamedTuple):
     """One identifier. `first_seen` None: only consent is known of it yet. `holds`: the profile id it holds where a
     steward's hand made that another than its first birth id; `handed`: every id that an assertion in force hands to it.
     `profile`: the profile it is in.
@@ -19,7 +19,7 @@ class IdentifierState:
     first_seen: int | None = None
     last_seen: int | None = None
     sources: tuple[str, ...] = ()
-    neighbours: dict[str, int] = field(default_factory=dict)
+    neighbours: Mapping[str, int] = NO_NEIGHBOURS
     linking: bool = True
     sides: tuple[tuple[AssertionId, int], ...] = ()
     named: tuple[AssertionId, ...] = ()

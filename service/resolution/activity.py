@@ -18,6 +18,11 @@ def due_of(link: Link, policy: Policy) -> int | None:
     return min(times, default=None)
 
 
+def falls_due(link: Link, now: int) -> bool:
+    """Whether an active link's time is over."""
+    return link.inactive is None and link.due is not None and link.due <= now
+
+
 def inactive_of(link: Link, policy: Policy, *, linking: bool, now: int) -> Reason | None:
     """Why a link has no say at `now`, or None. `linking`: whether consent of both ends permits it."""
     if link.retracted_at is not None:

@@ -32,23 +32,31 @@ class Resolution:
     barred: Mapping[IdentifierKey, Reason]
 
 
-@dataclass(slots=True)
+_NONE_LIMITED: Mapping[str, list[IdentifierKey]] = {}
+_NO_SIDES: frozenset[tuple[AssertionId, int]] = frozenset()
+_NONE_NAMED: Mapping[AssertionId, set[IdentifierKey]] = {}
+
+
+@dataclass(slots=True, eq=False)
 class _Cluster:
-    """One side of a union in the making."""
+    """One side of a union in the making. What most of them lack is shared, and never changed."""
 
     members: list[IdentifierKey]
-    limited: dict[str, list[IdentifierKey]] = field(default_factory=dict)
-    sides: set[tuple[AssertionId, int]] = field(default_factory=set)
-    named: dict[AssertionId, set[IdentifierKey]] = field(default_factory=dict)
+    limited: Mapping[str, list[IdentifierKey]] = field(default_factory=lambda: _NONE_LIMITED)
+    sides: frozenset[tuple[AssertionId, int]] = _NO_SIDES
+    named: Mapping[AssertionId, set[IdentifierKey]] = field(default_factory=lambda: _NONE_NAMED)
 
     def absorb(self, other: _Cluster) -> None:
         """Take over all of `other`."""
         self.members += other.members
-        for namespace, keys in other.limited.items():
-            self.limited.setdefault(namespace, []).extend(keys)
-        self.sides |= other.sides
-        for assertion, keys_named in other.named.items():
-            self.named.setdefault(assertion, set()).update(keys_named)
+        if other.limited:
+            ours = self.limited
+            self.limited = {**ours, **{n: ours.get(n, []) + keys for n, keys in other.limited.items()}}
+        if other.sides:
+            self.sides |= other.sides
+        if other.named:
+            said = self.named
+            self.named = {**said, **{a: said.get(a, set()) | keys for a, keys in other.named.items()}}
 
 
 class _Union:
@@ -63,11 +71,11 @@ class _Union:
         limit = self._policy.namespaces.get(namespace)
         cluster = _Cluster([standing.key])
         if limit is not None and limit.max_per_profile is not None:
-            cluster.limited[namespace] = [standing.key]
+            cluster.limited = {namespace: [standing.key]}
         if standing.sides:
-            cluster.sides.update(standing.sides)
-        for assertion in standing.named:
-            cluster.named[assertion] = {standing.key}
+            cluster.sides = frozenset(standing.sides)
+        if standing.named:
+            cluster.named = {assertion: {standing.key} for assertion in standing.named}
         return cluster
 
     def refusal(self, x: _Cluster, y: _Cluster, tier: Tier) -> Refusal | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Coroutine, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, TypeVar, cast
 
@@ -81,7 +81,7 @@ class Ledger:
 
     def state(self, key: IdentifierKey) -> IdentifierState:
         """One identifier, with the profile it is in."""
-        return replace(self.kept[key], profile=self.within.get(key))
+        return self.kept[key]._replace(profile=self.within.get(key))
 
     def withheld_pairs(self) -> dict[Pair, Reason]:
         """The pairs with an active link that does not bridge."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import statistics
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -17,7 +16,7 @@ from tests.properties.ledger import DAY, Act, Bench
 from tests.properties.profiles import DEEP
 from tests.properties.strategies import LINKING, START, link_id
 
-PEOPLE, CHANGES, SEEDS = (250, 2_000, 3) if DEEP else (200, 200, 1)
+PEOPLE, CHANGES, SEEDS = (250, 400, 10) if DEEP else (200, 200, 1)
 
 POLICY = Policy(
     1,
@@ -54,7 +53,7 @@ def town(chance: random.Random) -> list[ObserveLink]:
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
-def test_a_change_in_a_town_loads_a_few_identifiers(seed: int, record_property: Callable[[str, object], None]) -> None:
+def test_a_change_in_a_town_loads_a_few_identifiers(seed: int) -> None:
     chance = random.Random(seed)
     bench, evidence = Bench(POLICY), Evidence(POLICY)
     links = town(chance)
@@ -68,17 +67,17 @@ def test_a_change_in_a_town_loads_a_few_identifiers(seed: int, record_property: 
         kind = chance.random()
         act: Act
         profiles = list(bench.ledger.profiles)
-        if kind < 0.35:
+        if kind < 0.4:
             n, m = chance.randrange(PEOPLE), chance.randrange(PEOPLE)
             act = report(f"login:{n}", f"device:{m}", bench.now + DAY)
             links.append(act)
-        elif kind < 0.6:
+        elif kind < 0.65:
             act = replace(chance.choice(links), observed_at=bench.now + DAY)
-        elif kind < 0.8:
+        elif kind < 0.94:
             act = RetractLink(chance.choice(links).link_id)
-        elif kind < 0.9:
+        elif kind < 0.96:
             act = Merge(tuple(chance.sample(profiles, 2)), None, "r")
-        elif kind < 0.95 and bench.ledger.assertions:
+        elif kind < 0.98 and bench.ledger.assertions:
             act = Undo(chance.choice(list(bench.ledger.assertions)), "r")
         else:
             profile_id = max(chance.sample(profiles, 5), key=lambda i: len(bench.ledger.profiles[i]))
@@ -95,6 +94,6 @@ def test_a_change_in_a_town_loads_a_few_identifiers(seed: int, record_property: 
     agrees(bench, evidence)
     known = len(bench.ledger.states)
     median, most = statistics.median(bench.loaded), max(bench.loaded)
-    record_property("loaded", f"{len(bench.loaded)} changes among {known} identifiers: median {median}, at most {most}")
-    assert median <= 25
-    assert most < known / 4
+    measured = f"{len(bench.loaded)} changes among {known} identifiers: median {median} loaded, at most {most}"
+    assert median <= 25, measured
+    assert most < known / 4, measured

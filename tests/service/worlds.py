@@ -71,9 +71,8 @@ async def moment() -> int:
 
 async def until(at_ms: int) -> None:
     """Wait for a time (ms)."""
-    await asyncio.sleep(max(0, at_ms - now_ms()) / 1000)
-    while now_ms() < at_ms:
-        await asyncio.sleep(0.001)
+    await asyncio.sleep(max(0, at_ms - now_ms() + 1) / 1000)
+    assert now_ms() >= at_ms
 
 
 def agreed(reply: Reply) -> Json:
