@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := run
-.PHONY: run test lint bench lock clean migrate-status stores env
+.PHONY: run test lint bench lock clean migrate-status stores env backup restore
 
 # `exec` lets signals reach the service itself.
 run: $(STAMP)
@@ -15,6 +15,13 @@ run: $(STAMP)
 
 stores: $(STAMP)
 	@exec $(BIN)/python -m service stores
+
+# make backup TO=file.tar.gz · make restore FROM=file.tar.gz
+backup: $(STAMP)
+	@exec $(BIN)/python -m service backup $(TO)
+
+restore: $(STAMP)
+	@exec $(BIN)/python -m service restore $(FROM)
 
 migrate-status: $(STAMP)
 	@exec $(BIN)/python -m service migrate-status

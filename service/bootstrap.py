@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -43,7 +43,9 @@ from service.graph.ledger import GraphLedger
 from service.graph.reader import GraphReader
 from service.local import Stores, local_stores
 from service.local.data_dir import remove_run_file, write_run_file
+from service.local.journal import Journal, Refusal
 from service.local.secrets import api_keys, identity_key, webhook_secrets
+from service.model.changes import Origin, RecordConsent
 from service.resolution.profile_ids import births_under
 from service.settings import Settings
 from service.telemetry import METRICS, configure_logs
@@ -131,9 +133,17 @@ async def assembled(settings: Settings, stores: Stores, say: Say) -> AsyncIterat
         reader = GraphReader(driver, database)
         archive = GraphArchive(driver, database)
         ledger = GraphLedger(driver, database, Chain(), timeout_ms=settings.transaction_timeout_ms)
+        journal = Journal(settings.data_dir)
         outbox = Outbox(ledger, cache, METRICS)
         write_path = WritePath(
-            ledger, outbox, policies.at, births_under(secret), pseudonyms_under(secret), clock, METRICS
+            ledger,
+            outbox,
+            policies.at,
+            births_under(secret),
+            pseudonyms_under(secret),
+            clock,
+            METRICS,
+            journal=journal,
         )
         sweeper = Sweeper(write_path, reader.is_due)
         timely = Timely(reader, archive, sweeper.apply_due, clock.now_ms)
@@ -156,9 +166,13 @@ async def assembled(settings: Settings, stores: Stores, say: Say) -> AsyncIterat
             clock.now_ms,
             settings.max_body_bytes,
         )
+        behind = journal.refusals(await founding.seq())
+        if behind:
+            await founding.advance(behind[-1].seq)
         outbox.start()
         stack.push_async_callback(outbox.stop)
         write_path.start()
+        await _apply_again(write_path, behind, say)
         stack.push_async_callback(write_path.stop)
         sweeper.start()
         stack.push_async_callback(sweeper.stop)
@@ -218,6 +232,22 @@ async def serve(settings: Settings, say: Say) -> None:
             await _serve_until_told(settings, stores, instance, listening, base_url, say)
 
 
+async def _apply_again(write_path: WritePath, refusals: Sequence[Refusal], say: Say) -> None:
+    """The graph is older than its journal: an older backup was put back. No refusal may be lost by that."""
+    for refusal in refusals:
+        record = refusal.record
+        change = RecordConsent(
+            refusal.key,
+            ((record.purpose, record.state),),
+            record.regulation or None,
+            source=record.source or "",
+            at=record.at,
+        )
+        await write_path.submit([change], Origin("service:journal"), lambda _: (200, b""))
+    if refusals:
+        say(f"the graph was older than its journal: {len(refusals)} refusals applied again")
+
+
 async def _load_sample(instance: Assembled, say: Say) -> None:
     from service.sample.load import load_sample
 
@@ -262,6 +292,7 @@ async def _serve_until_told(
             raise LocalStoreError(broken.result())
     finally:
         remove_run_file(settings.data_dir)
+        instance.services.feed.close()
         server.should_exit = True
         broken.cancel()
         await asyncio.wait({serving, broken})

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -110,6 +110,34 @@ def migrate() -> None:
             owner = f"command line, process {os.getpid()}"
             applied = await migrations.migrate(driver, database, MIGRATIONS_FOLDER, owner, say=say)
         say(f"applied {len(applied)}" if applied else "nothing to apply")
+        return 0
+
+    _carry_out(command)
+
+
+@app.command("backup")
+def back_up(to: Annotated[Path, typer.Argument(help="the archive to write, .tar.gz")]) -> None:
+    """Writes the local graph and its secrets to an archive; the service must not be running."""
+
+    async def command(settings: Settings) -> int:
+        from service.local.backup import backup
+
+        size = await asyncio.to_thread(backup, settings.data_dir, to)
+        say(f"backed up {settings.data_dir} to {to} ({size / 1e6:.1f} MB); keep it as safe as the secrets in it")
+        return 0
+
+    _carry_out(command)
+
+
+@app.command("restore")
+def put_back(archive: Annotated[Path, typer.Argument(help="an archive made by backup")]) -> None:
+    """Puts a backup in the place of the local graph; refusals since then are applied again at the next start."""
+
+    async def command(settings: Settings) -> int:
+        from service.local.backup import restore
+
+        former = await asyncio.to_thread(restore, settings.data_dir, archive)
+        say(f"restored {archive} into {settings.data_dir}" + (f"; the former graph is in {former}" if former else ""))
         return 0
 
     _carry_out(command)

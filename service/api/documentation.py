@@ -47,6 +47,12 @@ def answers(model: type[BaseModel], *errors: int) -> dict[int | str, dict[str, A
     return found
 
 
+def also_as(found: dict[int | str, dict[str, Any]], media_type: str, meaning: str) -> dict[int | str, dict[str, Any]]:
+    """`responses=` whose answer comes as text of another media type where the caller accepts it."""
+    found[200]["content"] = {media_type: {"schema": {"type": "string", "description": meaning}}}
+    return found
+
+
 def reads(*models: type[BaseModel], idempotent: bool = True) -> dict[str, Any]:
     """`openapi_extra=` of a route that reads one of `models` as its body."""
     _BODIES.update(models)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 from service.clock import Clock
@@ -13,6 +14,7 @@ from service.commands.ports import Archive
 FEED_LIMIT_MAX = 1_000
 FEED_WAIT_S_MAX = 60
 _POLL_S = 0.25
+Gone = Callable[[], Awaitable[bool]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +25,23 @@ class FeedPage:
     next: int
 
 
+async def _never() -> bool:
+    return False
+
+
 class Feed:
-    """Reads pages, and waits for what comes."""
+    """Reads pages, and waits for what comes. `gone`, asked now and then, tells that nobody waits for it any more."""
 
     def __init__(self, turns: Archive, clock: Clock) -> None:
         self._turns = turns
         self._clock = clock
+        self._closing = asyncio.Event()
 
-    async def page(self, after: int, limit: int, wait_s: float = 0) -> FeedPage:
+    def close(self) -> None:
+        """Let nobody wait any longer."""
+        self._closing.set()
+
+    async def page(self, after: int, limit: int, wait_s: float = 0, gone: Gone = _never) -> FeedPage:
         """Up to `limit` events with numbers above `after`; with none there, waits up to `wait_s` for the first.
 
         Raises StoreUnavailable.
@@ -39,19 +50,20 @@ class Feed:
         while True:
             items = await self._read(after, limit)
             left = until - self._clock.monotonic_s()
-            if items or left <= 0:
+            if items or left <= 0 or self._closing.is_set() or await gone():
                 return FeedPage(items, int(str(items[-1]["seq"])) if items else after)
-            await asyncio.sleep(min(_POLL_S, left))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), min(_POLL_S, left))
 
-    async def stream(self, after: int, wait_s: float) -> AsyncIterator[Event]:
+    async def stream(self, after: int, wait_s: float, gone: Gone = _never) -> AsyncIterator[Event]:
         """Events one by one as they come, for `wait_s` seconds."""
         until = self._clock.monotonic_s() + wait_s
         while True:
-            page = await self.page(after, FEED_LIMIT_MAX, max(0.0, until - self._clock.monotonic_s()))
+            page = await self.page(after, FEED_LIMIT_MAX, max(0.0, until - self._clock.monotonic_s()), gone)
             for event in page.items:
                 yield event
             after = page.next
-            if not page.items and self._clock.monotonic_s() >= until:
+            if not page.items:
                 return
 
     async def _read(self, after: int, limit: int) -> list[Event]:

@@ -88,6 +88,13 @@ class Ledger(Protocol):
         """Outbox entries whose drops are not known to be through. Reads only."""
 
 
+class Journal(Protocol):
+    """What remembers refusals outside the graph."""
+
+    def append(self, seq: int, refusals: Sequence[tuple[IdentifierKey, ConsentRecord]]) -> None:
+        """Remember refusals of one turn; returns once they are on the disk. Raises OSError."""
+
+
 class Reader(Protocol):
     """The graph as look-ups see it: one consistent state per answer, from the leader."""
 

@@ -18,11 +18,12 @@ from service.commands.account import Pseudonym, entries_of, expiry_entry
 from service.commands.carry_out import Carried, Carrier, Outcome
 from service.commands.outbox import Outbox
 from service.commands.plan import Entry, Plan, StoredAnswer, plan_of
-from service.commands.ports import Head, Ledger, OutcomeUnknown, Turn
+from service.commands.ports import Head, Journal, Ledger, OutcomeUnknown, Turn
 from service.commands.queue import Answered, Job, JobQueue, Render, Slice
 from service.commands.world import World
 from service.errors import FabricError, IdempotencyKeyReused, Internal, NotYetEnforced, StoreUnavailable
 from service.model.changes import Change, Origin, Receipt
+from service.model.evidence import ConsentRecord
 from service.model.identifiers import IdentifierKey
 from service.model.policy import Policy
 from service.resolution.profile_ids import Births
@@ -48,6 +49,7 @@ class _Attempt:
     outcomes: list[list[Outcome]]
     replays: dict[Job, StoredAnswer] = field(default_factory=dict)
     answers: dict[Job, tuple[int, bytes]] = field(default_factory=dict)
+    refusals: list[tuple[IdentifierKey, ConsentRecord]] = field(default_factory=list)
 
 
 log = structlog.get_logger()
@@ -67,7 +69,9 @@ class WritePath:
         clock: Clock,
         metrics: Metrics,
         limits: WriteLimits | None = None,
+        journal: Journal | None = None,
     ) -> None:
+        self._journal = journal
         self._ledger = ledger
         self._outbox = outbox
         self._policy_at = policy_at
@@ -135,6 +139,7 @@ class WritePath:
         began = self._clock.monotonic_s()
         try:
             attempt = await self._with_retries(slices)
+            await self._remember(attempt)
         except FabricError as error:
             self._metrics.failures.labels(error.code).inc()
             for piece in slices:
@@ -156,6 +161,7 @@ class WritePath:
                 alone = Slice(piece.job, (change,), last)
                 try:
                     got = await self._with_retries([alone])
+                    await self._remember(got)
                     attempt.seq, attempt.replays = got.seq, attempt.replays | got.replays
                     attempt.answers |= got.answers
                     outcome = got.outcomes[0][0] if got.outcomes[0] else Internal()
@@ -200,6 +206,15 @@ class WritePath:
                 self._outbox.owes(unknown.attempt.seq, unknown.drops)
                 return unknown.attempt
 
+    async def _remember(self, attempt: _Attempt) -> None:
+        """Have refusals on the disk outside the graph before they are answered. Raises StoreUnavailable."""
+        if attempt.refusals and self._journal is not None:
+            try:
+                await asyncio.to_thread(self._journal.append, attempt.seq, attempt.refusals)
+            except OSError as error:
+                log.exception("journal_failed")
+                raise StoreUnavailable("The journal of refusals can't be written.") from error
+
     async def _settle(self, op: str, until: float) -> bool:
         while True:
             try:
@@ -242,6 +257,7 @@ class WritePath:
         if not plan.changes_graph and not plan.answers:
             return
         attempt.seq = world.seq + 1
+        attempt.refusals = [(key, record) for key, record in plan.consents if record.state != "granted"]
         marks = self._outbox.marks()
         await turn.write(plan, seq=attempt.seq, at=world.now, dropped=marks)
         try:

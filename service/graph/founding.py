@@ -57,6 +57,14 @@ class Founding:
         rows = await self._rows(queries.READ_ACTIVE_POLICY)
         return int(rows[0]["version"]) if rows else 0
 
+    async def seq(self) -> int:
+        """The sequence number of the last change."""
+        return int((await self._rows(queries.READ_SEQ))[0]["seq"])
+
+    async def advance(self, seq: int) -> None:
+        """Go on from at least this sequence number, so that a reader of the feed who saw it misses nothing after it."""
+        await self._rows(queries.ADVANCE_SEQ, seq=seq)
+
     async def is_empty(self) -> bool:
         """Whether no identifier is known yet."""
         return not (await self._rows(queries.ANY_IDENTIFIER))

@@ -75,10 +75,12 @@ class GraphTurn:
     async def _load_common(self, loaded: Loaded, wanted: Wanted) -> None:
         (row,) = await self._rows(
             queries.LOAD,
-            keys=list(wanted.identifiers),
-            pairs=[list(pair) for pair in wanted.pairs],
-            profiles=list(wanted.profiles),
-            around=list(wanted.identifiers) if wanted.around else [],
+            wanted={
+                "keys": list(wanted.identifiers),
+                "pairs": [list(pair) for pair in wanted.pairs],
+                "profiles": list(wanted.profiles),
+                "around": list(wanted.identifiers) if wanted.around else [],
+            },
         )
         loaded.identifiers += [records.state_of(state)[0] for state in row["identifiers"]]
         for link in row["pair_links"]:
@@ -154,7 +156,7 @@ class GraphTurn:
                 }
             ],
         }
-        await (await self._transaction.run(queries.WRITE, rows)).consume()
+        await (await self._transaction.run(queries.WRITE, {"turn": rows})).consume()
         await self._write_rare(plan, at)
 
     async def _write_rare(self, plan: Plan, at: int) -> None:

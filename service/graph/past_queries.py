@@ -7,7 +7,7 @@ from typing import LiteralString
 from service.graph.queries import LINK_COLUMNS
 
 READ_TURNS: LiteralString = """
-MATCH (t:Turn) WHERE t.seq > $after
+MATCH (t:Turn) WHERE t.seq > $after AND size(t.items) > 0
 RETURN t.seq AS seq, t.at AS at, t.items AS items ORDER BY t.seq LIMIT $limit
 """
 

@@ -25,14 +25,17 @@ RETURN h.seq AS seq, h.at AS at, h.audit_seq AS audit_seq, h.audit_hash AS audit
 TURN_BY_OP: LiteralString = "MATCH (t:Turn {op: $op}) RETURN t.seq AS seq"
 
 # One round trip for what most turns load. Each part answers with one list; a part that nothing is asked of costs
-# nothing. `$around`: identifiers whose whole profiles are wanted.
+# nothing. `around`: identifiers whose whole profiles are wanted. All lists are in one map: Neo4j keeps a plan for each
+# combination of the sizes of list parameters (none, one, ten, a hundred …), and making this one takes about a second.
 LOAD: LiteralString = (
-    "CALL () { UNWIND $keys AS key MATCH (i:Identifier {key: key}) OPTIONAL MATCH (i)-[:IN]->(p:Profile) "
+    "CALL () { UNWIND $wanted.keys AS key MATCH (i:Identifier {key: key}) OPTIONAL MATCH (i)-[:IN]->(p:Profile) "
     "RETURN collect(" + _STATE + ", p.id]) AS identifiers } "
-    "CALL () { UNWIND $pairs AS pair MATCH (a:Identifier {key: pair[0]}), (b:Identifier {key: pair[1]}) "
-    "MATCH (a)-[r:LINK]->(b) RETURN collect(" + LINK_COLUMNS + ", pair[0], pair[1]]) AS pair_links } "
-    "CALL () { CALL () { UNWIND $profiles AS id MATCH (p:Profile {id: id}) RETURN p "
-    "UNION UNWIND $around AS key MATCH (:Identifier {key: key})-[:IN]->(p:Profile) RETURN p } "
+    "CALL () { UNWIND $wanted.pairs AS pair MATCH (a:Identifier {key: pair[0]}), (b:Identifier {key: pair[1]}) "
+    # The inner CALL looks from both ends: without it the planner walks all links of one, be it a kiosk with 100,000.
+    "CALL (a, b) { MATCH (a)-[r:LINK]->(b) RETURN r } "
+    "RETURN collect(" + LINK_COLUMNS + ", pair[0], pair[1]]) AS pair_links } "
+    "CALL () { CALL () { UNWIND $wanted.profiles AS id MATCH (p:Profile {id: id}) RETURN p "
+    "UNION UNWIND $wanted.around AS key MATCH (:Identifier {key: key})-[:IN]->(p:Profile) RETURN p } "
     "RETURN collect(p) AS profiles } "
     "CALL (profiles) { UNWIND profiles AS p MATCH (p)<-[:IN]-(i:Identifier) RETURN collect([p.due, "
     + _STATE
@@ -203,7 +206,8 @@ MARK_DROPPED: LiteralString = """
 UNWIND $rows AS seq MATCH (t:Pending {seq: seq}) REMOVE t:Pending REMOVE t.drops
 """
 
-# What almost every turn writes, in one round trip: name of the parameter with the rows → statement, in order.
+# What almost every turn writes, in one round trip: name of the rows in the map `$turn` → statement, in order. One map,
+# since a plan for each combination of sizes would be made anew (see LOAD).
 COMMON_WRITES: Final[dict[LiteralString, LiteralString]] = {
     "dropped": MARK_DROPPED,
     "identifiers_new": CREATE_IDENTIFIERS,
@@ -221,7 +225,7 @@ COMMON_WRITES: Final[dict[LiteralString, LiteralString]] = {
 }
 
 WRITE: LiteralString = (
-    " ".join("CALL () {" + query.replace("$rows", "$" + rows) + "}" for rows, query in COMMON_WRITES.items())
+    " ".join("CALL () {" + query.replace("$rows", "$turn." + rows) + "}" for rows, query in COMMON_WRITES.items())
     + " FINISH"
 )
 
@@ -255,6 +259,12 @@ MATCH (h:Head {id: 'head'}) WHERE h.policy_version > 0 RETURN h.policy_version A
 """
 
 READ_POLICY: LiteralString = "MATCH (p:Policy {version: $version}) RETURN p.document AS document"
+
+READ_SEQ: LiteralString = "MATCH (h:Head {id: 'head'}) RETURN h.seq AS seq"
+
+ADVANCE_SEQ: LiteralString = """
+MATCH (h:Head {id: 'head'}) SET h.seq = CASE WHEN h.seq < $seq THEN $seq ELSE h.seq END
+"""
 
 ANY_IDENTIFIER: LiteralString = "MATCH (i:Identifier) RETURN 1 AS found LIMIT 1"
 

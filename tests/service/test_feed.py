@@ -1,4 +1,4 @@
-"""The change feed: in commit order, nothing missed by whoever lags, reconnects, waits or streams, and enough to follow."""
+"""The change feed: in commit order, nothing missed by who lags, reconnects, waits or streams, and enough to follow."""
 
 from __future__ import annotations
 

@@ -168,7 +168,7 @@ async def test_a_profile_of_five_hundred(api: Api) -> None:
     assert {name(node) for node in found["nodes"]} == {customer, *devices}
     assert len(found["edges"]) == 499 and found["truncated"] is False
     assert {edge["reason"] for edge in found["edges"]} == {None}
-    (refused,) = await api.links(link(customer, fresh("device_id")))
+    (refused,) = await api.links(link(customer, fresh("device_id"), observed_at="2026-01-02T00:00:00Z"))
     assert refused["reason"] == "profile_size"
     newest, *_ = await history(api, profile_id)
     assert groupings(newest["after"])[profile_id] == {customer, *devices}

@@ -318,7 +318,7 @@ async def test_a_commit_that_did_not_happen_takes_no_drops_of_another_instance_a
     instance_settings: Settings, private_stores: Stores, alone: Instance
 ) -> None:
     """Its outcome is unknown, it was rolled back; another instance takes its number and crashes before its drops."""
-    a, b = fresh(), fresh("device_id")
+    a, b, c = fresh(), fresh("device_id"), fresh("cookie_id")
     await alone.api.links(link(a, b))
     await warm(alone.api, a, b)
     await stop_relay(alone)
@@ -329,12 +329,12 @@ async def test_a_commit_that_did_not_happen_takes_no_drops_of_another_instance_a
 
         async def lost(turn: Turn) -> None:
             await turn._transaction.rollback()  # type: ignore[attr-defined]
-            reply = await crashed.api.post("/v1/revocations", {"identifier": named(b), "scope": "linking"})
+            reply = await crashed.api.post("/v1/links", link(b, c))  # one event, as of the other: the same number
             assert reply.status == 503
             raise OutcomeUnknown
 
         watched.on_commit = lost
         [found] = await alone.api.links(link(fresh(), fresh("device_id")))
         assert found["status"] == "linked"
-    await expect(alone.api, a, [a])
-    await expect(alone.api, b, [b])
+    await expect(alone.api, a, [a, b, c])
+    await expect(alone.api, b, [a, b, c])

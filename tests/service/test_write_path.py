@@ -150,10 +150,13 @@ async def test_a_merge_of_unknown_outcome_is_one_assertion(
 async def test_a_thousand_links_survive_an_unknown_outcome_in_the_middle(watched: Watched, outcome: Any) -> None:
     api, ledger = watched
     home = fresh("household_id")
-    many = asyncio.ensure_future(api.links(*(link(home, fresh("device_id")) for _ in range(600))))
-    await ledger.wrote.wait()
-    ledger.on_commit = outcome
-    results = await many
+
+    async def in_the_middle() -> None:
+        await ledger.wrote.wait()
+        ledger.on_commit = outcome
+
+    links = [link(home, fresh("device_id")) for _ in range(600)]
+    results, _ = await asyncio.gather(api.links(*links), in_the_middle())
     assert [item["status"] for item in results] == ["linked"] * 600 and ledger.on_commit is None
     assert sum(ledger.written) >= 600
 

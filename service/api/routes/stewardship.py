@@ -11,7 +11,7 @@ from starlette.responses import Response, StreamingResponse
 
 from service.api.asgi import call_of
 from service.api.auth import ACTIVATION, STEWARD
-from service.api.documentation import answers
+from service.api.documentation import also_as, answers
 from service.api.reading import caller_of, key_of_text, refuse_personal_id, services_of
 from service.api.render import (
     assertion_json,
@@ -144,7 +144,7 @@ async def get_household(request: Request, namespace: str, value: str) -> Respons
 @router.get(
     "/changes",
     tags=["feed"],
-    responses=answers(ChangesOut, *_READS),
+    responses=also_as(answers(ChangesOut, *_READS), "application/x-ndjson", "one event a line"),
 )
 async def get_changes(
     request: Request,
@@ -161,9 +161,9 @@ async def get_changes(
     if b"application/x-ndjson" in accept:
 
         async def lines() -> AsyncIterator[bytes]:
-            async for event in feed.stream(after, wait):
+            async for event in feed.stream(after, wait, request.is_disconnected):
                 yield orjson.dumps(event_json(event)) + b"\n"
 
         return StreamingResponse(lines(), media_type="application/x-ndjson")
-    page = await feed.page(after, limit, wait)
+    page = await feed.page(after, limit, wait, request.is_disconnected)
     return respond({"items": [event_json(event) for event in page.items], "next": page.next})
