@@ -17,7 +17,10 @@ import uvicorn
 from service.api.app import ASGIApp, create_app
 from service.api.asgi import request_ids
 from service.api.auth import Keyring
+from service.api.body import parse_json
 from service.api.context import Health, Services
+from service.api.items import consent_item, link_item
+from service.api.webhook_signature import WebhookKeys
 from service.cache.profiles import ProfileCache
 from service.clock import SystemClock, random_bytes
 from service.commands.account import pseudonyms_under
@@ -29,7 +32,7 @@ from service.commands.outbox import Outbox
 from service.commands.policies import Policies
 from service.commands.sweep import Sweeper
 from service.commands.timely import Timely
-from service.commands.write_path import WritePath
+from service.commands.write_path import WriteLimits, WritePath
 from service.control.link_ids import link_ids_under
 from service.control.policy_document import compile_policy
 from service.errors import LocalStoreError, StartRefused
@@ -37,18 +40,23 @@ from service.graph import migrations
 from service.graph.archive import GraphArchive
 from service.graph.audit import Chain
 from service.graph.audit_reader import GraphAudit
+from service.graph.bulk import GraphBulk
 from service.graph.driver import AsyncDriver, answers, open_driver
 from service.graph.founding import Founding
 from service.graph.ledger import GraphLedger
+from service.graph.newcomers import rows_of
 from service.graph.reader import GraphReader
+from service.graph.unread import GraphUnread
 from service.local import Stores, local_stores
 from service.local.data_dir import remove_run_file, write_run_file
+from service.local.joined import joined_stores
 from service.local.journal import Journal, Refusal
 from service.local.secrets import api_keys, identity_key, webhook_secrets
 from service.model.changes import Origin, RecordConsent
 from service.resolution.profile_ids import births_under
 from service.settings import Settings
 from service.telemetry import METRICS, configure_logs
+from service.volume.importing import Means, Request, import_rows
 from service.welcome import welcome
 
 Say = Callable[[str], None]
@@ -57,6 +65,8 @@ log = structlog.get_logger()
 MIGRATIONS_FOLDER: Final = Path(__file__).parents[1] / "graph_migrations"
 DEFAULT_POLICY: Final = Path(__file__).parent / "policies" / "default.json"
 _DRAIN_S: Final = 10
+_BULK_TURN_MS: Final = 300
+_BULK_BATCH_MAX: Final = 4_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +78,7 @@ class Assembled:
     policies: Policies
     cache: ProfileCache
     founding: Founding
+    bulk: GraphBulk
 
 
 def _policy_text(settings: Settings) -> bytes:
@@ -108,12 +119,14 @@ async def _health_of(driver: AsyncDriver, database: str, cache: ProfileCache) ->
 
 
 @contextlib.asynccontextmanager
-async def assembled(settings: Settings, stores: Stores, say: Say) -> AsyncIterator[Assembled]:
+async def assembled(
+    settings: Settings, stores: Stores, say: Say, limits: WriteLimits | None = None
+) -> AsyncIterator[Assembled]:
     """An instance on these stores: migrated, with its write path running. Leaving ends what it started."""
     clock = SystemClock()
     secret = identity_key(settings).encode()
     keyring = Keyring(api_keys(settings), secret)
-    webhook_secrets(settings)
+    webhook_keys = WebhookKeys(webhook_secrets(settings))
     driver = open_driver(
         stores.neo4j_uri,
         stores.neo4j_user,
@@ -143,6 +156,7 @@ async def assembled(settings: Settings, stores: Stores, say: Say) -> AsyncIterat
             pseudonyms_under(secret),
             clock,
             METRICS,
+            limits,
             journal=journal,
         )
         sweeper = Sweeper(write_path, reader.is_due)
@@ -165,6 +179,8 @@ async def assembled(settings: Settings, stores: Stores, say: Say) -> AsyncIterat
             lambda: _health_of(driver, database, cache),
             clock.now_ms,
             settings.max_body_bytes,
+            webhook_keys,
+            GraphUnread(driver, database),
         )
         behind = journal.refusals(await founding.seq())
         if behind:
@@ -177,7 +193,7 @@ async def assembled(settings: Settings, stores: Stores, say: Say) -> AsyncIterat
         sweeper.start()
         stack.push_async_callback(sweeper.stop)
         app = create_app(services, request_ids(clock.random_token(6)))
-        yield Assembled(app, services, policies, cache, founding)
+        yield Assembled(app, services, policies, cache, founding, GraphBulk(driver, database))
 
 
 class _Server(uvicorn.Server):
@@ -246,6 +262,40 @@ async def _apply_again(write_path: WritePath, refusals: Sequence[Refusal], say: 
         await write_path.submit([change], Origin("service:journal"), lambda _: (200, b""))
     if refusals:
         say(f"the graph was older than its journal: {len(refusals)} refusals applied again")
+
+
+@contextlib.asynccontextmanager
+async def means(settings: Settings, say: Say) -> AsyncIterator[Means]:
+    """What an import works with: an instance without HTTP, beside a running service or on stores of its own."""
+    configure_logs(settings.log_level)
+    limits = WriteLimits(turn_ms=_BULK_TURN_MS, batch_max=_BULK_BATCH_MAX)
+    async with (
+        joined_stores(settings, say) as (joined, stores),
+        assembled(joined, stores, say, limits) as instance,
+    ):
+        version = instance.policies.active().version
+        yield Means(
+            instance.services.write_path,
+            instance.bulk,
+            await instance.founding.policy(version) or {},
+            version,
+            identity_key(joined).encode(),
+            joined.data_dir,
+            f"{stores.neo4j_uri} {stores.neo4j_database}",
+            rows_of,
+            {"links": link_item, "consents": consent_item},
+            _read_line,
+        )
+
+
+def _read_line(line: bytes) -> object:
+    return parse_json(line, "application/json", limit_bytes=len(line))
+
+
+async def import_file(settings: Settings, request: Request, say: Say) -> None:
+    """Bring a file's evidence in. Raises StartError in one line for what can't be read."""
+    async with means(settings, say) as found:
+        await import_rows(request, found, say)
 
 
 async def _load_sample(instance: Assembled, say: Say) -> None:

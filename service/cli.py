@@ -143,6 +143,25 @@ def put_back(archive: Annotated[Path, typer.Argument(help="an archive made by ba
     _carry_out(command)
 
 
+@app.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="CSV, NDJSON or Parquet")],
+    columns: Annotated[Path | None, typer.Option("--map", help="JSON file that maps columns")] = None,
+    kind: Annotated[str | None, typer.Option(help="links, consents or assertions")] = None,
+    errors: Annotated[Path | None, typer.Option(help="where refused rows are written down")] = None,
+) -> None:
+    """Brings links or consents in from a file; goes on where an interrupted import of the same file ended."""
+
+    async def command(settings: Settings) -> int:
+        from service.bootstrap import import_file
+        from service.volume.importing import Request
+
+        await import_file(settings, Request(file, columns, kind, errors), say)
+        return 0
+
+    _carry_out(command)
+
+
 def main() -> None:
     """What `python -m service` runs."""
     app()

@@ -6,14 +6,18 @@
     │   ├── PersonalValueInUrl
     │   └── PurposeRequired
     ├── Invalid                      it can be read, and says something that can't be; with pointers
+    │   └── UnreadableWebhook        well signed; kept for inspection
+    │       └── NotSupportedYet
     ├── IdempotencyKeyReused
     ├── NotAuthenticated
     ├── NotAllowed
     ├── Unknown                      nothing of that name
-    │   ├── UnknownIdentifier, UnknownProfile, UnknownLink, UnknownAssertion, UnknownReview, UnknownRevocation
+    │   ├── UnknownIdentifier, UnknownProfile, UnknownLink, UnknownAssertion, UnknownReview, UnknownRevocation,
+    │   │   UnknownDecision
+    │   ├── UnknownProvider
     ├── Erased                       there was an answer, and it named a person who is erased
     ├── Conflict                     against what is in force now
-    │   ├── AssertedDifferent, ProfileTooLarge, ReviewClosed, RequestInProgress
+    │   ├── AssertedDifferent, ProfileTooLarge, ReviewClosed, RequestInProgress, WebhookIdReused
     ├── TooLarge                     over a limit of the service
     │   ├── BodyTooLarge, TooManyItems
     ├── UnsupportedMedia
@@ -120,6 +124,20 @@ class Invalid(FabricError):
         return cls(errors=(FieldError(pointer, message),))
 
 
+class UnreadableWebhook(Invalid):
+    """A webhook is well signed, and its body can't be read or says something that can't be."""
+
+    code = "unreadable_webhook"
+    says = "The webhook is signed as it must be and can't be read. It is kept for inspection."
+
+
+class NotSupportedYet(UnreadableWebhook):
+    """A webhook asks for something that the service does not do yet."""
+
+    code = "not_supported_yet"
+    says = "The service does not do yet what this webhook asks for. It is kept for inspection."
+
+
 class IdempotencyKeyReused(FabricError):
     """The same Idempotency-Key came with another body before."""
 
@@ -196,6 +214,20 @@ class UnknownRevocation(Unknown):
     says = "This revocation is not known."
 
 
+class UnknownProvider(Unknown):
+    """No webhooks are taken under this name."""
+
+    code = "unknown_provider"
+    says = "No webhooks are taken from a provider of this name."
+
+
+class UnknownDecision(Unknown):
+    """There is no decision of this id."""
+
+    code = "unknown_decision"
+    says = "This decision is not known."
+
+
 class Erased(FabricError):
     """A stored answer named a person who has been erased since."""
 
@@ -237,6 +269,13 @@ class ReviewClosed(Conflict):
 
     code = "review_closed"
     says = "Another verdict was given on this review. Undo its assertion to take it back."
+
+
+class WebhookIdReused(Conflict):
+    """The same webhook-id came with another body before."""
+
+    code = "webhook_id_reused"
+    says = "This webhook-id was used for another webhook."
 
 
 class RequestInProgress(Conflict):

@@ -264,6 +264,9 @@ class Metrics:
         self.lookup_miss = lookups.labels("miss")
         self.lookup_bypass = lookups.labels("bypass")
 
+        # `result`: applied, duplicate, or the code of the error it was refused with.
+        self.webhooks = Counter("fabric_webhooks_total", "Webhooks taken.", ("provider", "result"), registry=r)
+
         self.outbox_pending = Gauge("fabric_outbox_pending", "Outbox entries not yet through.", registry=r)
         store_up = Gauge("fabric_store_up", "1 while the store answers.", ("store",), registry=r)
         self.neo4j_up = store_up.labels("neo4j")

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from service.api.auth import Keyring
+from service.api.webhook_signature import WebhookKeys
 from service.commands.account import Pseudonym
 from service.commands.explain import Explainer
 from service.commands.feed import Feed
@@ -13,6 +14,7 @@ from service.commands.graph_view import GraphView
 from service.commands.lookup import Lookup
 from service.commands.ports import Archive, Audit, Reader
 from service.commands.timely import Timely
+from service.commands.unread import UnreadWebhooks
 from service.commands.write_path import WritePath
 from service.control.link_ids import LinkIds
 from service.errors import Invalid
@@ -56,6 +58,8 @@ class Services:
     health: Callable[[], Awaitable[Health]]
     now_ms: Callable[[], int]
     body_bytes_max: int
+    webhook_keys: WebhookKeys
+    unread: UnreadWebhooks
 
     def time_of(self, text: str | None) -> int | None:
         """`as_of` of a query in ms, None for now or a moment ahead. Raises Invalid."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from fastapi import Depends
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from starlette.requests import Request
 
@@ -40,6 +41,15 @@ def caller_of(request: Request, *roles: str) -> Caller:
     call.caller = caller.name
     require(caller, *roles)
     return caller
+
+
+def open_to(*roles: str) -> Any:
+    """`dependencies=[open_to(…)]` of a route whose query the framework reads: who may comes before what was sent."""
+
+    async def settle(request: Request) -> None:
+        caller_of(request, *roles)
+
+    return Depends(settle)
 
 
 @dataclass(frozen=True, slots=True)

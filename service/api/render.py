@@ -11,7 +11,7 @@ from starlette.responses import Response
 from service.api.errors import error_from, meaning_of, problem
 from service.commands.announce import Event
 from service.commands.carry_out import Outcome
-from service.commands.ports import KeptLink
+from service.commands.ports import KeptLink, KeptMerge
 from service.commands.queue import Answered
 from service.control.answer import name_of
 from service.errors import FabricError, FieldError
@@ -67,14 +67,14 @@ def kept_link_json(kept: KeptLink) -> Json:
     return shown if kept.link.link_id else {**shown, "link_id": None, "source": None, "rule": None}
 
 
-def assertion_link_json(assertion: Assertion) -> Json:
+def merge_link_json(kept: KeptMerge) -> Json:
     """A steward's merge in the shape of a link, as a step on a path; its id is the assertion's."""
-    a, b = sorted(assertion.seniors)[:2]
+    assertion = kept.assertion
     at = rfc3339(assertion.at_ms)
     return {
         "link_id": assertion.assertion_id,
-        "a": name_of(a),
-        "b": name_of(b),
+        "a": name_of(kept.a),
+        "b": name_of(kept.b),
         "method": "deterministic",
         "confidence": 1.0,
         "source": "steward",

@@ -306,6 +306,13 @@ class ConsentsKept(BaseModel):
     next_cursor: str | None
 
 
+class WebhookOut(BaseModel):
+    """A webhook whose changes are in force on every instance; `duplicate`: by an earlier delivery."""
+
+    status: Literal["applied", "duplicate"]
+    enforced: bool
+
+
 class RevocationOut(BaseModel):
     """A revocation in force on every instance."""
 
@@ -344,7 +351,7 @@ class BlockOut(BaseModel):
 class SuggestionOut(BaseModel):
     """A change that would join the two, tried and found to do so."""
 
-    action: Literal["undo", "observe", "merge", "retract"]
+    action: Literal["undo", "observe", "merge", "retract", "undo_and_merge"]
     ids: list[str]
     says: str
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from service.model.changes import (
     Change,
     ConsentReceipt,
+    Decide,
+    DecisionReceipt,
     ExpireDue,
     Judge,
     LinkReceipt,
@@ -41,6 +43,7 @@ ACTIONS: dict[type[Change], str] = {
     RecordConsent: "consent.recorded",
     Revoke: "consent.revoked",
     ExpireDue: "links.expired",
+    Decide: "decision",
 }
 
 
@@ -53,21 +56,47 @@ def pseudonyms_under(secret: bytes) -> Pseudonym:
     return pseudonym
 
 
-def _links(origin: Origin, done: Sequence[LinkReceipt], policy_version: int) -> list[Body]:
-    counts = Counter(receipt.status for receipt in done if receipt.status != "duplicate")
+def links_entry(origin: Origin, statuses: Mapping[str, int], links_sha256: str, policy_version: int) -> list[Body]:
+    """The one entry for all links of a request's share of a turn; none where every one of them was a duplicate.
+
+    `statuses`: how many links became what. `links_sha256`: over their sorted ids.
+    """
+    counts = {status: count for status, count in statuses.items() if status != "duplicate"}
     if not counts:
         return []
-    digest = hashlib.sha256("\n".join(sorted(receipt.link_id for receipt in done)).encode()).hexdigest()
     return [
         {
             "actor": origin.actor,
             "action": ACTIONS[ObserveLink],
             "outcome": ", ".join(f"{status} {count}" for status, count in sorted(counts.items())),
-            "links_sha256": digest,
+            "links_sha256": links_sha256,
             "policy_version": policy_version,
             "request_id": origin.request_id,
         }
     ]
+
+
+def _links(origin: Origin, done: Sequence[LinkReceipt], policy_version: int) -> list[Body]:
+    digest = hashlib.sha256("\n".join(sorted(receipt.link_id for receipt in done)).encode()).hexdigest()
+    return links_entry(origin, Counter(receipt.status for receipt in done), digest, policy_version)
+
+
+def _decision(change: Decide, receipt: DecisionReceipt, pseudonym: Pseudonym) -> Body:
+    """Names that the policy does not know are free text of the caller's, and left out."""
+    decision = receipt.decision
+    known = "destination_not_in_policy" not in decision.reasons
+    return {
+        "action": ACTIONS[Decide],
+        "subject": pseudonym(change.identifier),
+        "profile_id": decision.profile_id,
+        "destination": change.destination if known else None,
+        "purpose": decision.purpose,
+        "consent": decision.consent.state,
+        "regulation": decision.consent.regulation,
+        "outcome": decision.outcome,
+        "reasons": ",".join(decision.reasons),
+        "decision_id": receipt.decision_id,
+    }
 
 
 def _one(origin: Origin, change: Change, receipt: Receipt, policy_version: int, pseudonym: Pseudonym) -> list[Body]:
@@ -103,6 +132,8 @@ def _one(origin: Origin, change: Change, receipt: Receipt, policy_version: int, 
             "revocation_id": receipt.revocation_id,
         }
         reason = change.reason
+    elif isinstance(change, Decide) and isinstance(receipt, DecisionReceipt):
+        return [body | _decision(change, receipt, pseudonym)]
     else:
         return []
     if reason:
@@ -133,3 +164,13 @@ def expiry_entry(links: int, policy_version: int) -> Body:
         "outcome": f"expired {links}",
         "policy_version": policy_version,
     }
+
+
+def cause_of(segment: Sequence[tuple[Change, Origin]]) -> dict[str, object]:
+    """Who and why, for the history of the profiles that a segment changed. No change at all: time went by."""
+    if not segment:
+        return {"actor": "service:expiry", "action": "links.expired", "reason": ""}
+    actors = sorted({origin.actor for _, origin in segment})
+    actions = sorted({ACTIONS[type(change)] for change, _ in segment})
+    reason = getattr(segment[0][0], "reason", "") if len(segment) == 1 else ""
+    return {"actor": ",".join(actors[:5]), "action": ",".join(actions), "reason": reason}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 
-from service.commands import observe, review, revoke, steward
-from service.commands.account import ACTIONS
+from service.commands import decisions, observe, review, revoke, steward
+from service.commands.account import cause_of
 from service.commands.announce import ASSERTION, Event, events_of
 from service.commands.compose import note_versions
 from service.commands.observe import flip_due
@@ -17,6 +17,8 @@ from service.commands.world import Wanted, World
 from service.errors import FabricError
 from service.model.changes import (
     Change,
+    Decide,
+    Evidence,
     ExpireDue,
     Judge,
     Merge,
@@ -31,7 +33,8 @@ from service.model.changes import (
     SweepReceipt,
     Undo,
 )
-from service.model.identifiers import AssertionId
+from service.model.identifiers import AssertionId, IdentifierKey
+from service.model.profile import Profile
 
 Outcome = Receipt | FabricError
 NewId = Callable[[str], str]
@@ -66,9 +69,11 @@ def wanted_by(change: Change) -> Wanted:
             return revoke.wanted_by_revocation(change)
         case ExpireDue():
             return observe.wanted_by_expiry(change)
+        case Decide():
+            return Wanted()  # it is made on the profile as stored, see `decisions`
 
 
-def step_of(world: World, change: Change, origin: Origin, new_id: NewId) -> Step:
+def step_of(world: World, change: Evidence, origin: Origin, new_id: NewId) -> Step:
     """The step that carries a change out."""
     match change:
         case ObserveLink():
@@ -100,7 +105,9 @@ def segments(changes: Sequence[tuple[Change, Origin]]) -> list[list[tuple[Change
     """Runs of changes that are settled together, in order."""
     found: list[list[tuple[Change, Origin]]] = []
     for item in changes:
-        if not found or _stands_alone(item[0]) or _stands_alone(found[-1][0][0]):
+        first = found[-1][0][0] if found else None
+        decides = isinstance(item[0], Decide)
+        if first is None or _stands_alone(item[0]) or _stands_alone(first) or decides != isinstance(first, Decide):
             found.append([])
         found[-1].append(item)
     return found
@@ -113,6 +120,7 @@ class Carrier:
         self._turn = turn
         self.world = self._world = world
         self._new_id = new_id
+        self._stored: dict[IdentifierKey, Profile] = {}
 
     async def load(self, wanted: Wanted) -> None:
         """Bring in what is wanted and not here yet."""
@@ -146,7 +154,12 @@ class Carrier:
         wanted = Wanted()
         for change, _ in changes:
             wanted.add(wanted_by(change))
+        decided = {change.identifier for change, _ in changes if isinstance(change, Decide)}
+        if decided and self._world.behind:
+            wanted.add(Wanted(identifiers=set(decided)))
         await self.load(wanted)
+        if decided:
+            self._stored = await self._turn.profiles(sorted(decided))
         if self._world.behind:
             await self._flip(flip_due(self._world, wanted.identifiers), carried)
         for index, segment in enumerate(segments(changes)):
@@ -156,8 +169,13 @@ class Carrier:
             note_versions(self._world)
 
     async def _segment(self, segment: Sequence[tuple[Change, Origin]], carried: Carried) -> None:
+        if isinstance(segment[0][0], Decide):
+            asked = [change for change, _ in segment if isinstance(change, Decide)]
+            carried.outcomes += decisions.decided(self._world, asked, self._stored, self._new_id)
+            return
         begun: list[Step | Outcome] = []
         for change, origin in segment:
+            assert not isinstance(change, Decide), "decisions have segments of their own"
             begun.append(await self._begin(step_of(self._world, change, origin, self._new_id)))
         settled = Settlement(self._world.now, {}, {}, (), frozenset())
         if self._world.touched:
@@ -221,17 +239,7 @@ class Carrier:
         if not segment:
             over = [p for p, members in sorted(settled.before.items()) if not settled.touched.isdisjoint(members)]
             events += [{"type": "profile.expired", "profile_id": profile_id} for profile_id in over]
-        cause = _cause(segment)
+        cause = cause_of(segment)
         for event in events:
             self._world.seq += 1
             carried.events.append({"seq": self._world.seq, "at": settled.at, **event, "cause": cause})
-
-
-def _cause(segment: Sequence[tuple[Change, Origin]]) -> dict[str, object]:
-    """Who and why, for the history of the profiles that a segment changed. No change at all: time went by."""
-    if not segment:
-        return {"actor": "service:expiry", "action": "links.expired", "reason": ""}
-    actors = sorted({origin.actor for _, origin in segment})
-    actions = sorted({ACTIONS[type(change)] for change, _ in segment})
-    reason = getattr(segment[0][0], "reason", "") if len(segment) == 1 else ""
-    return {"actor": ",".join(actors[:5]), "action": ",".join(actions), "reason": reason}

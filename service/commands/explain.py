@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import pairwise
 
-from service.commands.carry_out import Carried, Carrier, Outcome
-from service.commands.ports import Archive, KeptLink, Turn
+from service.commands.carry_out import Carried, Carrier
+from service.commands.ports import Archive, KeptLink, KeptMerge, Turn
+from service.commands.steward import against
 from service.commands.timely import Timely
 from service.commands.world import Wanted, World
 from service.errors import FabricError, UnknownIdentifier
@@ -27,7 +28,10 @@ from service.resolution.views import reach
 LINKS_MAX = 1_000
 SUGGESTED_LINKS_MAX = 3
 PROFILES_AWAY_MAX = 40
+UNDONE_ROUNDS_MAX = 5
 _ORIGIN = Origin("explain")
+_UNDO_SAYS = "Undo the assertions that say they are different people."
+Change = Undo | Merge | ObserveLink | RetractLink
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +59,11 @@ class Suggestion:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """`path`: links from one to the other, steward's assertions among them; empty where they are apart."""
+    """`path`: links from one to the other, steward's merges among them; empty where they are apart."""
 
     same_profile: bool
     confidence: float | None
-    path: tuple[Link | Assertion, ...]
+    path: tuple[Link | KeptMerge, ...]
     blocked_by: tuple[Block, ...]
     would_join: tuple[Suggestion, ...]
 
@@ -173,24 +177,20 @@ class Explainer:
         found = []
         for suggestion, changes in self._candidates(p, q, blocks):
             async with self._scratch() as carrier:
-                carried = Carried()
-                try:
-                    await carrier.carry_out([(change, _ORIGIN) for change in changes], carried)
-                except FabricError:
-                    continue
-                if _taken(carried.outcomes) and carrier.world.state(a).profile == carrier.world.state(b).profile:
+                if await _carried_out(carrier, changes) and _are_one(carrier.world, a, b):
                     found.append(suggestion)
+        if not found:
+            async with self._scratch() as carrier:
+                suggestion_or_none = await _undo_until_one(carrier, a, b)
+            found += [suggestion_or_none] if suggestion_or_none is not None else []
         return tuple(sorted(found, key=lambda s: (s.pieces, s.action)))
 
-    def _candidates(
-        self, p: Profile, q: Profile, blocks: Sequence[Block]
-    ) -> Iterable[tuple[Suggestion, list[Undo | Merge | ObserveLink | RetractLink]]]:
+    def _candidates(self, p: Profile, q: Profile, blocks: Sequence[Block]) -> Iterable[tuple[Suggestion, list[Change]]]:
         undone = sorted(
             {text for block in blocks if block.reason == "asserted_different" for text in block.conflicts_with}
         )
         if undone:
-            says = "Undo the assertion that says they are different people."
-            yield Suggestion("undo", tuple(undone), says, len(undone)), [Undo(AssertionId(i), "") for i in undone]
+            yield Suggestion("undo", tuple(undone), _UNDO_SAYS, len(undone)), [Undo(AssertionId(i), "") for i in undone]
         now = self._now_ms()
         for block in blocks:
             link = block.link
@@ -204,12 +204,42 @@ class Explainer:
         rivals = list({link.link_id: link for block in blocks for link in block.rivals}.values())
         if 0 < len(rivals) <= SUGGESTED_LINKS_MAX:
             says = "Retract what holds the contested identifier where it is."
-            retracted: list[Undo | Merge | ObserveLink | RetractLink] = [RetractLink(link.link_id) for link in rivals]
+            retracted: list[Change] = [RetractLink(link.link_id) for link in rivals]
             yield Suggestion("retract", tuple(link.link_id for link in rivals), says, len(rivals)), retracted
 
 
-def _taken(outcomes: Sequence[Outcome]) -> bool:
-    return not any(isinstance(outcome, FabricError) for outcome in outcomes)
+async def _carried_out(carrier: Carrier, changes: Sequence[Change]) -> bool:
+    carried = Carried()
+    try:
+        await carrier.carry_out([(change, _ORIGIN) for change in changes], carried)
+    except FabricError:
+        return False
+    return not any(isinstance(outcome, FabricError) for outcome in carried.outcomes)
+
+
+def _are_one(world: World, a: IdentifierKey, b: IdentifierKey) -> bool:
+    return world.state(a).profile == world.state(b).profile
+
+
+async def _undo_until_one(carrier: Carrier, a: IdentifierKey, b: IdentifierKey) -> Suggestion | None:
+    """Undo what says that the two profiles are different, as long as anything does; then merge what is left apart."""
+    world, undone = carrier.world, list[AssertionId]()
+    for _ in range(UNDONE_ROUNDS_MAX):
+        await carrier.load(Wanted(identifiers={a, b}))
+        ids = [profile for key in (a, b) if (profile := world.state(key).profile) is not None]
+        await carrier.load(Wanted(profiles=set(ids)))
+        said = against(world, ids)
+        if not said:
+            merged = await _carried_out(carrier, [Merge(tuple(ids), None, "")])
+            says = "Undo the assertions that say they are different people, and merge the two profiles."
+            suggestion = Suggestion("undo_and_merge", (*undone, *ids), says, len(undone) + 2)
+            return suggestion if merged and _are_one(world, a, b) else None
+        undone += said
+        if not await _carried_out(carrier, [Undo(assertion, "") for assertion in said]):
+            return None
+        if _are_one(world, a, b):
+            return Suggestion("undo", tuple(undone), _UNDO_SAYS, len(undone))
+    return None
 
 
 def _again(link: Link, policy: Policy, now: int) -> ObserveLink:
@@ -292,11 +322,11 @@ def _best_path(profile: Profile, start: int, end: int) -> list[int]:
 
 def _strongest(
     pair: tuple[IdentifierKey, IdentifierKey], kept: Sequence[KeptLink], assertions: Iterable[Assertion]
-) -> Link | Assertion:
+) -> Link | KeptMerge:
     """What joins two neighbours on a path: a merge in force, else their accepted link of the best confidence."""
     ends = set(pair)
     links = [k.link for k in kept if set(k.link.pair) == ends and k.link.inactive is None and k.withheld is None]
     said = [a for a in assertions if not a.undone and ends <= set(a.seniors)]
     if said:
-        return said[0]
+        return KeptMerge(said[0], *pair)
     return max(links, key=lambda link: (link.confidence, -link.tier, link.link_id))

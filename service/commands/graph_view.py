@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from itertools import combinations
 
-from service.commands.ports import Archive, KeptLink, Turn
+from service.commands.ports import Archive, KeptLink, KeptMerge, Turn
 from service.commands.timely import Timely
 from service.commands.world import Wanted
 from service.errors import UnknownProfile
-from service.model.evidence import Assertion, Link
+from service.model.evidence import Link
 from service.model.identifiers import IdentifierKey, LinkId, ProfileId
 from service.model.profile import Profile
 
@@ -31,7 +32,7 @@ class Around:
 
     profile_id: ProfileId
     nodes: tuple[Node, ...]
-    edges: tuple[KeptLink | Assertion, ...]
+    edges: tuple[KeptLink | KeptMerge, ...]
     truncated: bool = False
 
 
@@ -60,11 +61,17 @@ class GraphView:
         said = await self._merges(members)
         return Around(profile.profile_id, tuple(nodes), (*edges.values(), *said), len(kept) >= EDGES_MAX)
 
-    async def _merges(self, members: list[IdentifierKey]) -> list[Assertion]:
+    async def _merges(self, members: list[IdentifierKey]) -> list[KeptMerge]:
         async with self._look() as turn:
             states = (await turn.load(Wanted(identifiers=set(members)), 0)).identifiers
             named = {assertion for state in states for assertion in state.named}
-            return (await turn.load(Wanted(assertions=named), 0)).assertions if named else []
+            said = (await turn.load(Wanted(assertions=named), 0)).assertions if named else []
+        inside = set(members)
+        return [
+            KeptMerge(assertion, a, b)
+            for assertion in said
+            for a, b in combinations(sorted(inside.intersection(assertion.seniors)), 2)
+        ]
 
     async def _as_it_was(self, profile_id: ProfileId, at: int) -> Around:
         profile = await self._timely.profile_at(profile_id, at)

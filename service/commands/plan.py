@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from service.commands.world import Version, World
-from service.model.changes import Remembered, Revocation
+from service.model.changes import DecisionReceipt, Remembered, Revocation
 from service.model.evidence import Assertion, ConsentRecord, Hand, Link, Reason
 from service.model.identifiers import IdentifierKey, ProfileId
 from service.model.profile import Profile
@@ -95,6 +95,7 @@ class Plan:
     consents: list[tuple[IdentifierKey, ConsentRecord]] = field(default_factory=list)
     revocations: list[Revocation] = field(default_factory=list)
     events: list[dict[str, object]] = field(default_factory=list)
+    decisions: list[DecisionReceipt] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
     answers: list[StoredAnswer] = field(default_factory=list)
     drops: list[IdentifierKey] = field(default_factory=list)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from service.commands.announce import Event
-from service.commands.plan import Plan, StoredAnswer
+from service.commands.newcomers import Newcomers
+from service.commands.plan import Entry, Plan, StoredAnswer
 from service.commands.world import Loaded, Wanted
 from service.model.cached import Fill, Lease, NoValue
 from service.model.changes import Revocation
@@ -43,6 +44,15 @@ class KeptLink:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptMerge:
+    """A merge in force, as it binds two of the identifiers that it says are one person."""
+
+    assertion: Assertion
+    a: IdentifierKey
+    b: IdentifierKey
+
+
+@dataclass(frozen=True, slots=True)
 class ReviewItem:
     """A link that waits for a steward or has a verdict. `apart`: its ends were said to be different since."""
 
@@ -65,11 +75,29 @@ class Turn(Protocol):
     async def load(self, wanted: Wanted, now: int) -> Loaded:
         """What `wanted` names, as it stands under the lock."""
 
+    async def profiles(self, keys: Sequence[IdentifierKey]) -> dict[IdentifierKey, Profile]:
+        """The profile of each identifier that is in one, as stored under the lock."""
+
     async def answers(self, keys: Sequence[str]) -> dict[str, StoredAnswer]:
         """Answers stored under these idempotency keys."""
 
     async def write(self, plan: Plan, *, seq: int, at: int, dropped: Sequence[int]) -> None:
         """Write everything of the plan, its outbox entry and the head. `dropped`: outbox entries that are through."""
+
+    async def write_newcomers(
+        self,
+        parts: Sequence[Newcomers],
+        entries: Sequence[Entry],
+        *,
+        after: int,
+        seq: int,
+        at: int,
+        dropped: Sequence[int],
+    ) -> None:
+        """Write what was resolved ahead, its outbox entry and the head. `after`: the sequence number before its events.
+
+        Raises an error of the store, and nothing is written, where an identifier is known by now.
+        """
 
     async def commit(self) -> None:
         """Make it true. Raises OutcomeUnknown where no answer came."""
@@ -109,6 +137,9 @@ class Reader(Protocol):
 
     async def revocation(self, revocation_id: str) -> Revocation | None:
         """A revocation."""
+
+    async def decision(self, decision_id: str) -> str | None:
+        """A decision as it was answered, as JSON text."""
 
 
 class Archive(Protocol):

@@ -1,4 +1,4 @@
-"""The queue before the one write path: revocations first, then what people wait for, then background work."""
+"""The queue before the one write path: revocations first, then decisions, then the rest, then background work."""
 
 from __future__ import annotations
 
@@ -9,16 +9,20 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from service.commands.carry_out import Outcome
+from service.commands.newcomers import Newcomers
 from service.errors import Busy
-from service.model.changes import Change, ExpireDue, Origin, RecordConsent, Revoke
+from service.model.changes import Change, Decide, ExpireDue, Origin, RecordConsent, Revoke
+
+WHOLE_MAX = 128  # no turn is smaller than that
 
 
 class Priority(IntEnum):
     """Which waiting request goes first."""
 
     REVOCATION = 0
-    ORDINARY = 1
-    BACKGROUND = 2
+    DECISION = 1
+    ORDINARY = 2
+    BACKGROUND = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,7 @@ class Job:
     since_s: float
     outcomes: list[Outcome] = field(default_factory=list)
     taken: int = 0
+    newcomers: Sequence[Newcomers] = ()
 
     @property
     def waiting(self) -> int:
@@ -57,11 +62,25 @@ class Job:
         return any(getattr(change, "preview", False) for change in self.changes)
 
     @property
+    def alone(self) -> bool:
+        """A preview, and what was resolved ahead, has a turn to itself."""
+        return bool(self.newcomers) or self.is_preview
+
+    @property
+    def is_whole(self) -> bool:
+        """What is withdrawn at once, and fits in one turn, counts at once: it is not spread over turns."""
+        return self.priority is Priority.REVOCATION and len(self.changes) <= WHOLE_MAX
+
+    @property
     def priority(self) -> Priority:
         """Where it waits."""
+        if self.newcomers:
+            return Priority.BACKGROUND
         first = self.changes[0] if self.changes else None
         if isinstance(first, Revoke | RecordConsent):
             return Priority.REVOCATION
+        if isinstance(first, Decide):
+            return Priority.DECISION
         return Priority.BACKGROUND if isinstance(first, ExpireDue) else Priority.ORDINARY
 
 
@@ -102,12 +121,12 @@ class JobQueue:
         job.taken = len(job.changes)
 
     def take(self, budget: int) -> list[Slice]:
-        """Up to `budget` changes for the next turn, from the most urgent jobs; a preview alone."""
+        """Up to `budget` changes for the next turn, from the most urgent jobs; some alone."""
         slices: list[Slice] = []
         for queue in self._waiting:
             while queue and budget > 0:
                 job = queue[0]
-                if job.is_preview and slices:
+                if slices and (job.alone or (job.is_whole and budget < job.waiting)):
                     return slices
                 share = tuple(job.changes[job.taken : job.taken + budget])
                 job.taken += len(share)
@@ -119,7 +138,7 @@ class JobQueue:
                 if not ends:
                     return slices  # the rest of it stays at the front for the next turn
                 queue.popleft()
-                if job.is_preview:
+                if job.alone:
                     return slices
         return slices
 

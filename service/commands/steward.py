@@ -92,12 +92,16 @@ def _receipt(settled: Settlement, assertion_id: AssertionId | None, *, applied: 
     return StewardReceipt(assertion_id, groupings(settled.before), groupings(settled.after), applied)
 
 
+def against(world: World, profiles: Iterable[ProfileId]) -> list[AssertionId]:
+    """The assertions in force that have members of these profiles on opposite sides."""
+    sides = {side for pid in profiles for key in world.members[pid] for side in world.state(key).sides}
+    return sorted({assertion for assertion, side in sides if (assertion, 1 - side) in sides})
+
+
 def refuse_different(world: World, profiles: Iterable[ProfileId]) -> None:
     """Raises AssertedDifferent where members on opposite sides of an assertion in force would come together."""
-    sides = {side for pid in profiles for key in world.members[pid] for side in world.state(key).sides}
-    against = sorted({assertion for assertion, side in sides if (assertion, 1 - side) in sides})
-    if against:
-        raise AssertedDifferent(against[0])
+    if said := against(world, profiles):
+        raise AssertedDifferent(said[0])
 
 
 def refuse_too_large(world: World, profiles: Iterable[ProfileId]) -> frozenset[IdentifierKey]:

@@ -16,13 +16,14 @@ import structlog
 from service.clock import Clock
 from service.commands.account import Pseudonym, entries_of, expiry_entry
 from service.commands.carry_out import Carried, Carrier, Outcome
+from service.commands.newcomers import Newcomers
 from service.commands.outbox import Outbox
 from service.commands.plan import Entry, Plan, StoredAnswer, plan_of
 from service.commands.ports import Head, Journal, Ledger, OutcomeUnknown, Turn
 from service.commands.queue import Answered, Job, JobQueue, Render, Slice
-from service.commands.world import World
+from service.commands.world import Loaded, Wanted, World
 from service.errors import FabricError, IdempotencyKeyReused, Internal, NotYetEnforced, StoreUnavailable
-from service.model.changes import Change, Origin, Receipt
+from service.model.changes import Change, DecisionReceipt, Origin, Receipt, Remembered
 from service.model.evidence import ConsentRecord
 from service.model.identifiers import IdentifierKey
 from service.model.policy import Policy
@@ -111,13 +112,27 @@ class WritePath:
             raise StoreUnavailable("The service is shutting down.")
         remembered = origin.remembered
         while remembered is not None and (first := self._running.get(remembered.key)) is not None:
-            await asyncio.wait([first.future])  # it answers this one too, from what it stores
+            await asyncio.wait([first.future])
+            if (stored := _stored_by(first)) is not None:
+                return _replayed(stored, remembered)
         future: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()
         job = Job(changes, origin, render, future, self._clock.monotonic_s())
         self._queue.put(job)
         if remembered is not None:
             self._running[remembered.key] = job
             future.add_done_callback(lambda _: self._running.pop(remembered.key, None))
+        self._wake.set()
+        return await future
+
+    async def submit_newcomers(self, parts: Sequence[Newcomers], origin: Origin) -> Answered:
+        """Write what was resolved ahead, in one turn. Status 409: it does not stand any more, and nothing was written;
+        else 200 with the sequence numbers `[before, after]` as body. Raises FabricError as `submit` does.
+        """
+        if self._stopping:
+            raise StoreUnavailable("The service is shutting down.")
+        future: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()
+        now = self._clock.monotonic_s()
+        self._queue.put(Job((), origin, lambda _: (409, b""), future, now, newcomers=parts))
         self._wake.set()
         return await future
 
@@ -155,6 +170,9 @@ class WritePath:
     async def _one_by_one(self, slices: list[Slice]) -> None:
         """A batch failed: each change is tried alone, so that a poisoned one costs only itself."""
         for piece in slices:
+            if piece.job.newcomers:
+                self._fail(piece.job, Internal())
+                continue
             attempt = _Attempt(0, [[]])
             for index, change in enumerate(piece.changes):
                 last = piece.ends_job and index == len(piece.changes) - 1
@@ -229,6 +247,8 @@ class WritePath:
             head = await turn.take_head()
             policy = await self._policy_at(head.policy_version)
             self._outbox.found(head.pending)
+            if slices[0].job.newcomers:
+                return await self._found(turn, head, policy, slices[0].job)
             world = World(policy, self._births, head.now, head.seq)
             replays = await self._replays(turn, slices)
             changes = [
@@ -269,6 +289,28 @@ class WritePath:
             self._outbox.owes(attempt.seq, plan.drops)
         self._metrics.region_size.observe(len(world.states))
 
+    async def _found(self, turn: Turn, head: Head, policy: Policy, job: Job) -> _Attempt:
+        """Write what was resolved ahead of this turn, if it still stands."""
+        parts, attempt = job.newcomers, _Attempt(head.seq, [[]])
+        if not all(part.stands(policy, head.now) for part in parts):
+            return attempt
+        keys = {key for part in parts for key in part.keys}
+        if await turn.load(Wanted(identifiers=keys), head.now) != Loaded():
+            return attempt
+        entries = [Entry(body) for part in parts for body in part.entry(job.origin)]
+        drops = [key for part in parts for key in part.drops]
+        attempt.seq = head.seq + sum(len(part.events) for part in parts) + 1
+        attempt.answers[job] = (200, f"[{head.seq},{attempt.seq}]".encode())
+        marks = self._outbox.marks()
+        await turn.write_newcomers(parts, entries, after=head.seq, seq=attempt.seq, at=head.now, dropped=marks)
+        try:
+            await turn.commit()
+        except OutcomeUnknown as error:
+            raise _Unsettled(attempt, drops) from error
+        self._outbox.marked(marks)
+        self._outbox.owes(attempt.seq, drops)
+        return attempt
+
     async def _replays(self, turn: Turn, slices: list[Slice]) -> dict[Job, StoredAnswer]:
         keys = {p.job.origin.remembered.key: p.job for p in slices if p.job.origin.remembered is not None}
         if not keys:
@@ -289,6 +331,7 @@ class WritePath:
             ]
             bodies = entries_of(job.origin, done, policy.version, self._pseudonym)
             plan.entries += [Entry(body) for body in bodies]
+            plan.decisions += [receipt for _, receipt in done if isinstance(receipt, DecisionReceipt)]
             if piece.ends_job:
                 status, body = job.render([*job.outcomes, *outcomes])
                 attempt.answers[job] = (status, body)
@@ -319,11 +362,10 @@ class WritePath:
         return answer
 
     def _replay(self, job: Job, stored: StoredAnswer) -> None:
-        remembered = job.origin.remembered
-        if remembered is None or stored.remembered.fingerprint != remembered.fingerprint:
-            self._fail(job, IdempotencyKeyReused())
-        else:
-            self._resolve(job, Answered(stored.status, stored.body, replayed=True))
+        try:
+            self._resolve(job, _replayed(stored, job.origin.remembered))
+        except IdempotencyKeyReused as error:
+            self._fail(job, error)
 
     @staticmethod
     def _resolve(job: Job, answered: Answered) -> None:
@@ -334,6 +376,22 @@ class WritePath:
         self._queue.abandon(job)
         if not job.future.done():
             job.future.set_exception(error)
+
+
+def _stored_by(job: Job) -> StoredAnswer | None:
+    """What a job that is over has stored, or was answered from; None where it stored nothing."""
+    remembered = job.origin.remembered
+    if remembered is None or job.future.cancelled() or job.future.exception() is not None:
+        return None
+    answered = job.future.result()
+    return StoredAnswer(remembered, answered.status, answered.body) if 200 <= answered.status < 300 else None
+
+
+def _replayed(stored: StoredAnswer, remembered: Remembered | None) -> Answered:
+    """The stored answer, for the same request. Raises IdempotencyKeyReused for another one."""
+    if remembered is None or stored.remembered.fingerprint != remembered.fingerprint:
+        raise IdempotencyKeyReused()
+    return Answered(stored.status, stored.body, replayed=True)
 
 
 class _Unsettled(Exception):

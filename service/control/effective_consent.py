@@ -85,14 +85,14 @@ def consents_of(profile: Profile, policy: Policy, now: int) -> dict[str, Effecti
     return {purpose: effective(consents, purpose, None, policy, now) for purpose in purposes}
 
 
-def usable(profile: Profile, purpose: str, policy: Policy, now: int) -> frozenset[int]:
+def usable(profile: Profile, purpose: str, policy: Policy, now: int, regulation: str | None = None) -> frozenset[int]:
     """Indexes of the members that may be used for `purpose`: all or none where consent combines to the strictest."""
     everyone = range(len(profile.members))
     if policy.combine == "per_identifier":
-        own = (effective([member.consents], purpose, None, policy, now) for member in profile.members)
+        own = (effective([member.consents], purpose, regulation, policy, now) for member in profile.members)
         return frozenset(i for i, found in zip(everyone, own, strict=True) if found.permits)
     consents = [member.consents for member in profile.members]
-    return frozenset(everyone) if effective(consents, purpose, None, policy, now).permits else frozenset()
+    return frozenset(everyone) if effective(consents, purpose, regulation, policy, now).permits else frozenset()
 
 
 def linking_permitted(records: Sequence[ConsentRecord], policy: Policy) -> bool:

@@ -10,7 +10,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from service.model.policy import MAX_LINKS_DEFAULT, PRIORITY_DEFAULT, Namespace, Policy, Purpose
+from service.model.policy import (
+    MAX_LINKS_DEFAULT,
+    PRIORITY_DEFAULT,
+    Destination,
+    Granularity,
+    Namespace,
+    Policy,
+    Purpose,
+)
 from service.model.times import parse_duration
 
 NAME = r"^[a-z][a-z0-9_]{0,63}$"
@@ -34,7 +42,6 @@ def _pattern(text: str) -> str:
 
 
 Duration = Annotated[str, AfterValidator(_duration)]
-Granularity = Literal["person", "pseudonymous", "session", "aggregate", "none"]
 
 
 class _Strict(BaseModel):
@@ -186,6 +193,17 @@ def _namespace(name: str, rule: NamespaceRule) -> Namespace:
     )
 
 
+def _destination(name: str, rule: DestinationRule) -> Destination:
+    return Destination(
+        name,
+        rule.purpose,
+        frozenset(rule.namespaces),
+        rule.granularity,
+        rule.min_confidence,
+        rule.otherwise.granularity if rule.otherwise is not None else None,
+    )
+
+
 def compile_policy(document: Mapping[str, Any] | PolicyDocument, version: int) -> Policy:
     """The frozen policy of a document. Raises pydantic.ValidationError."""
     if not isinstance(document, PolicyDocument):
@@ -211,4 +229,6 @@ def compile_policy(document: Mapping[str, Any] | PolicyDocument, version: int) -
         purposes={name: Purpose(name, rule.unset, rule.basis) for name, rule in document.purposes.items()},
         combine=document.consent.combine,
         regulations={name: dict(rule.unset) for name, rule in document.consent.regulations.items()},
+        destinations={name: _destination(name, rule) for name, rule in document.destinations.items()},
+        decision_max_age_ms=parse_duration(document.decisions.max_age),
     )

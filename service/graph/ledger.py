@@ -11,13 +11,15 @@ from neo4j import AsyncDriver, AsyncTransaction
 from neo4j.exceptions import DriverError, Neo4jError
 
 from service.commands.announce import profiles_in
-from service.commands.plan import Plan, StoredAnswer
+from service.commands.newcomers import Newcomers
+from service.commands.plan import Entry, Plan, StoredAnswer
 from service.commands.ports import Head, OutcomeUnknown
 from service.commands.world import Loaded, Wanted
 from service.errors import StoreUnavailable
-from service.graph import audit, queries, records
+from service.graph import audit, newcomers, queries, records
 from service.model.changes import Remembered
 from service.model.identifiers import IdentifierKey, ProfileId
+from service.model.profile import Profile
 
 
 class GraphTurn:
@@ -117,6 +119,15 @@ class GraphTurn:
         if review is not None:
             loaded.reviews[link.link_id] = review
 
+    async def profiles(self, keys: Sequence[IdentifierKey]) -> dict[IdentifierKey, Profile]:
+        """The profile of each identifier that is in one, as stored under the lock."""
+        rows = await self._rows(queries.READ_PROFILES, keys=list(keys))
+        return {
+            IdentifierKey(row["asked"]): records.profile_of(row["id"], row["stamp"], row["view"], row["due"])
+            for row in rows
+            if row["view"] is not None
+        }
+
     async def answers(self, keys: Sequence[str]) -> dict[str, StoredAnswer]:
         """Answers stored under these idempotency keys."""
         rows = await self._rows(queries.LOAD_ANSWERS, keys=list(keys))
@@ -144,6 +155,7 @@ class GraphTurn:
             "links_new": [records.row_of_link(stored, whole=False) for stored in plan.links_new],
             "links": [records.row_of_link(stored, whole=True) for stored in plan.links],
             "turns": [self._turn(plan, seq, at)] if plan.drops or plan.events else [],
+            "decisions": [records.row_of_decision(receipt) for receipt in plan.decisions],
             "entries": entries,
             "answers": [self._answer(answer, at, seq) for answer in plan.answers],
             "heads": [
@@ -170,6 +182,26 @@ class GraphTurn:
         await self._run(queries.UPDATE_ASSERTIONS, [records.row_of_assertion(a) for a in plan.assertions])
         await self._run(queries.CREATE_CONSENTS, [records.row_of_consent(key, c) for key, c in plan.consents])
         await self._run(queries.CREATE_REVOCATIONS, [records.row_of_revocation(v) for v in plan.revocations])
+
+    async def write_newcomers(
+        self,
+        parts: Sequence[Newcomers],
+        entries: Sequence[Entry],
+        *,
+        after: int,
+        seq: int,
+        at: int,
+        dropped: Sequence[int],
+    ) -> None:
+        """Write what was resolved ahead, its outbox entry and the head: one round trip."""
+        assert self._link is not None, "take_head comes first"
+        link, chained = self._chain.extend(self._link, [entry.body for entry in entries], at)
+        head = {"seq": seq, "at": at, "audit_seq": link.seq, "audit_hash": link.hash}
+        turn = newcomers.turn_of(parts, self._op, after=after, seq=seq, at=at)
+        turn |= {"dropped": list(dropped), "entries": chained}
+        turn["heads"] = [head | {"reviews_more": sum(part.reviews for part in parts)}]
+        parameters = {"turn": turn, "seq": seq, "at": at}
+        await (await self._transaction.run(newcomers.WRITE_NEWCOMERS, parameters)).consume()
 
     def _turn(self, plan: Plan, seq: int, at: int) -> dict[str, Any]:
         turn = {

@@ -193,6 +193,8 @@ MATCH (p:Profile {id: id}) CREATE (p)-[:CHANGED {seq: t.seq}]->(t)
 
 CREATE_AUDIT: LiteralString = "UNWIND $rows AS row CREATE (e:Audit) SET e = row"
 
+CREATE_DECISIONS: LiteralString = "UNWIND $rows AS row CREATE (d:Decision) SET d = row"
+
 CREATE_ANSWERS: LiteralString = "UNWIND $rows AS row CREATE (x:Answer) SET x = row"
 
 ADVANCE_HEAD: LiteralString = """
@@ -219,6 +221,7 @@ COMMON_WRITES: Final[dict[LiteralString, LiteralString]] = {
     "links_new": CREATE_LINKS,
     "links": UPDATE_LINKS,
     "turns": CREATE_TURN,
+    "decisions": CREATE_DECISIONS,
     "entries": CREATE_AUDIT,
     "answers": CREATE_ANSWERS,
     "heads": ADVANCE_HEAD,
@@ -249,6 +252,8 @@ READ_LINK: LiteralString = (
 )
 
 READ_REVOCATION: LiteralString = "MATCH (v:Revocation {id: $id}) RETURN properties(v) AS revocation"
+
+READ_DECISION: LiteralString = "MATCH (d:Decision {id: $id}) RETURN d.body AS body"
 
 READ_PENDING: LiteralString = "MATCH (t:Pending) RETURN t.seq AS seq, t.drops AS drops ORDER BY t.seq"
 

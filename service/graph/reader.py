@@ -77,6 +77,11 @@ class GraphReader:
         rows = await self._rows(queries.READ_REVOCATION, id=revocation_id)
         return records.revocation_of(rows[0]["revocation"]) if rows else None
 
+    async def decision(self, decision_id: str) -> str | None:
+        """A decision as it was answered, as JSON text."""
+        rows = await self._rows(queries.READ_DECISION, id=decision_id)
+        return str(rows[0]["body"]) if rows else None
+
     async def is_due(self) -> bool:
         """Whether any link has fallen due and waits to be flipped."""
         return bool((await self._rows(queries.IS_DUE))[0]["due"])

@@ -9,7 +9,7 @@ from typing import Any, cast
 import orjson
 
 from service.commands.plan import Stay, StoredId, StoredLink, StoredProfile
-from service.model.changes import Revocation
+from service.model.changes import DecisionReceipt, Revocation
 from service.model.evidence import Assertion, ConsentRecord, Hand, Link, Reason
 from service.model.identifiers import AssertionId, IdentifierKey, LinkId, ProfileId
 from service.model.profile import Member, Profile
@@ -244,6 +244,16 @@ def row_of_assertion(assertion: Assertion) -> Row:
 def row_of_consent(key: IdentifierKey, record: ConsentRecord) -> Row:
     """A consent record as a node of its own: the history behind what the identifier carries."""
     return {"key": key, "consent": asdict(record)}
+
+
+def row_of_decision(receipt: DecisionReceipt) -> Row:
+    """A decision as a node. `profile` finds those of a person who is to be erased."""
+    return {
+        "id": receipt.decision_id,
+        "at": receipt.decision.decided_at,
+        "profile": receipt.decision.profile_id,
+        "body": receipt.body,
+    }
 
 
 def row_of_revocation(revocation: Revocation) -> Row:

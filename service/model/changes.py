@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from service.model.decision import Decision
 from service.model.evidence import ConsentState, Method, Reason, Verdict
 from service.model.identifiers import AssertionId, IdentifierKey, LinkId, ProfileId
 
@@ -125,7 +126,19 @@ class ExpireDue:
     keys: tuple[IdentifierKey, ...] = ()
 
 
-Change = ObserveLink | RetractLink | Merge | Split | Undo | Judge | RecordConsent | Revoke | ExpireDue
+@dataclass(frozen=True, slots=True)
+class Decide:
+    """What may a destination be given of a person? Changes no evidence; it is recorded before it is answered."""
+
+    identifier: IdentifierKey
+    destination: str
+    purpose: str | None = None
+    regulation: str | None = None
+
+
+# What is carried out in steps that are settled together, and with it what is only decided.
+Evidence = ObserveLink | RetractLink | Merge | Split | Undo | Judge | RecordConsent | Revoke | ExpireDue
+Change = Evidence | Decide
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +193,16 @@ class SweepReceipt:
     more: bool
 
 
-Receipt = LinkReceipt | StewardReceipt | ConsentReceipt | RevocationReceipt | SweepReceipt
+@dataclass(frozen=True, slots=True)
+class DecisionReceipt:
+    """A decision and its record. `body`: the JSON that it is answered with, now and later."""
+
+    decision_id: str
+    decision: Decision
+    body: str
+
+
+Receipt = LinkReceipt | StewardReceipt | ConsentReceipt | RevocationReceipt | SweepReceipt | DecisionReceipt
 
 
 @dataclass(frozen=True, slots=True)

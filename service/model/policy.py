@@ -14,9 +14,11 @@ from typing import Literal
 Kind = Literal["person", "device", "session", "household"]
 Contested = Literal["newest", "strongest", "oldest", "nobody"]
 Unset = Literal["granted", "denied"]
+Granularity = Literal["person", "pseudonymous", "session", "aggregate", "none"]
 
 MAX_LINKS_DEFAULT = 1_000
 PRIORITY_DEFAULT = 99
+MAX_AGE_DEFAULT_MS = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,22 @@ class Purpose:
 
 
 @dataclass(frozen=True, slots=True)
+class Destination:
+    """What one destination may be given, and for what. `otherwise`: what it gets where that can't be given."""
+
+    name: str
+    purpose: str
+    namespaces: frozenset[str]
+    granularity: Granularity
+    min_confidence: float = 0.0
+    otherwise: Granularity | None = None
+
+    def takes(self, namespace: str) -> bool:
+        """Whether it may have identifiers of a namespace."""
+        return namespace in self.namespaces or "*" in self.namespaces
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """One immutable version of the rules."""
 
@@ -72,6 +90,8 @@ class Policy:
     purposes: Mapping[str, Purpose] = field(default_factory=dict)
     combine: Literal["strictest", "per_identifier"] = "strictest"
     regulations: Mapping[str, Mapping[str, Unset]] = field(default_factory=dict)
+    destinations: Mapping[str, Destination] = field(default_factory=dict)
+    decision_max_age_ms: int = MAX_AGE_DEFAULT_MS
 
     def confidence_of_source(self, source: str) -> float:
         """The confidence that identifiers seen together by `source` belong together."""

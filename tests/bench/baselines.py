@@ -22,7 +22,7 @@ App = Callable[[Message, Callable[[], Awaitable[Message]], Callable[[Message], A
 READ = "MATCH (i:Identifier {key: $key})-[:IN]->(p:Profile) RETURN p.view AS view"
 
 
-async def _respond(send: Callable[[Message], Awaitable[None]], body: bytes | None) -> None:
+async def _respond(send: Callable[[Message], Awaitable[None]], body: Any) -> None:
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body or b""))]
     await send({"type": "http.response.start", "status": 404 if body is None else 200, "headers": headers})
     await send({"type": "http.response.body", "body": body or b""})

@@ -44,7 +44,7 @@ class Spec:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came back. `failed`: answers other than 200."""
+    """What came back. `failed`: answers other than 200, and connections lost; `statuses`: how many of which."""
 
     answered: int
     failed: int
@@ -52,6 +52,7 @@ class Result:
     seconds: float
     p50_ms: float
     p99_ms: float
+    statuses: dict[str, int]
 
     @property
     def per_second(self) -> float:
@@ -79,6 +80,7 @@ class Run:
         self.requests: Iterator[bytes] = cycle(requests) if spec.repeat else iter(requests)
         self.took: list[float] = []
         self.failed = 0
+        self.statuses: dict[str, int] = {}
         self.matched = 0
         self.expect = spec.expect.encode()
         self.began = self.counted_from = perf_counter()
@@ -97,10 +99,15 @@ class Run:
             elif self.counted_from == self.began:
                 self.counted_from = now
         if status != b"200":
-            self.failed += 1
+            self.fail(status.decode("latin-1"))
         elif self.expect:
             self.matched += body.count(self.expect)
         return None if now > self.stop_at else next(self.requests, None)
+
+    def fail(self, status: str) -> None:
+        """Note an answer that is none of the wanted."""
+        self.failed += 1
+        self.statuses[status] = self.statuses.get(status, 0) + 1
 
     def closed(self) -> None:
         """A connection has ended."""
@@ -113,7 +120,7 @@ class Run:
         took = sorted(self.took)
         at = [took[min(len(took) - 1, int(len(took) * share))] * 1000 if took else 0.0 for share in (0.5, 0.99)]
         start = self.counted_from if self.spec.warm_s else self.began
-        return Result(len(took), self.failed, self.matched, self.last - start, *at)
+        return Result(len(took), self.failed, self.matched, self.last - start, at[0], at[1], self.statuses)
 
 
 class Connection(asyncio.Protocol):
@@ -174,7 +181,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by the loop."""
         if exc is not None:
-            self._run.failed += 1
+            self._run.fail("connection lost")
         self._run.closed()
 
 

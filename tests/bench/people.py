@@ -84,8 +84,7 @@ class World:
         return namespace, f"{namespace[:2]}-{hashlib.blake2b(number.encode(), digest_size=9).hexdigest()}-{number}"
 
     def _person(self) -> Iterator[Sent]:
-        names, weights = zip(*_HUBS, strict=True)
-        hub = self._random.choices(names, weights)[0]
+        hub = self._random.choices([name for name, _ in _HUBS], [weight for _, weight in _HUBS])[0]
         size = self._random.choices((1, 2, 3), (4, 4, 2))[0]
         others = self._random.sample([name for name in _OTHERS if name != hub], size)
         person = [self._identifier(name) for name in (hub, *others)]

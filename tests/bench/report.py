@@ -24,7 +24,8 @@ def cores_busy(seconds: float = 1.0) -> float | None:
     """How many cores others keep busy, measured while this process does nothing; None where it can't be told."""
     if not Path("/proc/stat").exists():
         return None
-    (busy, total), _ = _ticks(), sleep(seconds)
+    busy, total = _ticks()
+    sleep(seconds)
     busy_then, total_then = _ticks()
     return (busy_then - busy) / max(1, total_then - total) * (os.cpu_count() or 1)
 

@@ -26,7 +26,10 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """What a steward does: `kind` merge, split or undo; `named` what `as` calls it, or what an undo undoes."""
+    """What a steward does: `kind` merge, split, undo or judge; `named` what `as` calls it, or what an undo undoes.
+
+    To judge is to give the `verdict` same, different or dismiss on the waiting link between the two `profiles`.
+    """
 
     kind: str
     named: str | None = None
@@ -34,15 +37,17 @@ class Act:
     survivor: str | None = None
     leaving: tuple[str, ...] = ()
     error: str | None = None
+    verdict: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """Events, then acts, then what must hold."""
+    """Time goes by until `now` (hours; None: it does not), then events, then acts, then what must hold."""
 
     events: tuple[Event, ...]
     acts: tuple[Act, ...]
     expect: Mapping[str, Any]
+    now: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +64,19 @@ class Scenario:
 
     @property
     def before_acts(self) -> tuple[Phase, ...]:
-        """The phases that a steward has no part in, up to the first that he has."""
-        return tuple(itertools.takewhile(lambda phase: not phase.acts, self.phases))
+        """The phases that neither a steward nor time has a part in, up to the first that one has."""
+        return tuple(itertools.takewhile(lambda phase: not phase.acts and phase.now is None, self.phases))
 
 
 @dataclass(slots=True)
 class Snapshot:
-    """What a player answers about the present: identifier → profile id, and the withheld pairs with reasons."""
+    """What a player answers about the present: identifier → profile id, the withheld pairs with reasons, and the pairs
+    that wait for a steward.
+    """
 
     shows: dict[str, str]
     withheld: dict[str, str] = field(default_factory=dict)
+    reviews: set[str] = field(default_factory=set)
 
     @property
     def profiles(self) -> dict[str, frozenset[str]]:
@@ -93,6 +101,9 @@ class Player(Protocol):
     def retract(self, event: Event) -> None:
         """Retract the links of an event."""
 
+    def wait(self, now: int) -> None:
+        """Let time go by until so many hours after the start."""
+
     def act(self, act: Act) -> str | None:
         """A steward's act; the code of the error that refused it."""
 
@@ -104,8 +115,8 @@ class Player(Protocol):
 
 
 _EVENT = {"at", "ids", "source", "method", "confidence", "each", "times"}
-_ACT = {"merge", "survivor", "as", "split", "leaving", "undo", "error"}
-_EXPECT = {"clusters", "withheld", "refused", "moved", "keeps_id", "new_id", "redirects", "ids_as_after"}
+_ACT = {"merge", "survivor", "as", "split", "leaving", "undo", "judge", "verdict", "error"}
+_EXPECT = {"clusters", "withheld", "refused", "reviews", "moved", "keeps_id", "new_id", "redirects", "ids_as_after"}
 _FILE = {"name", "guards", "expected", "note", "policy", "blocked_values", "phases"}
 
 
@@ -135,6 +146,8 @@ def _act(raw: Mapping[str, Any], where: str) -> Act:
         return Act("merge", raw.get("as"), tuple(raw["merge"]), raw.get("survivor"), error=error)
     if "split" in raw:
         return Act("split", raw.get("as"), (raw["split"],), leaving=tuple(raw["leaving"]), error=error)
+    if "judge" in raw:
+        return Act("judge", raw.get("as"), tuple(raw["judge"]), error=error, verdict=raw["verdict"])
     return Act("undo", raw["undo"], error=error)
 
 
@@ -157,11 +170,12 @@ def read(path: Path) -> Scenario:
     phases = []
     for index, phase in enumerate(raw["phases"]):
         where = f"{path.name} phase {index}"
-        _known(phase, {"events", "acts", "expect"}, where)
+        _known(phase, {"now", "events", "acts", "expect"}, where)
         expect = phase.get("expect", {})
         _known(expect, _EXPECT, where)
         events = tuple(event for item in phase.get("events", ()) for event in _events(item, where))
-        phases.append(Phase(events, tuple(_act(act, where) for act in phase.get("acts", ())), expect))
+        acts = tuple(_act(act, where) for act in phase.get("acts", ()))
+        phases.append(Phase(events, acts, expect, phase.get("now")))
     if raw["expected"] not in ("stated", "derived"):
         raise ValueError(f"{path.name}: expected is stated or derived")
     return Scenario(
@@ -177,4 +191,4 @@ def read(path: Path) -> Scenario:
 
 def all_scenarios() -> list[Scenario]:
     """Every file of the folder, by name."""
-    return [read(path) for path in sorted(FOLDER.glob("*.json"))]
+    return [read(path) for path in sorted(FOLDER.glob("s[0-9]*.json"))]

@@ -11,11 +11,12 @@ import pytest
 from service.control.normalise import Refused, normalise
 from service.control.policy_document import compile_policy
 from service.errors import FabricError
-from service.model.changes import Merge, ObserveLink, RetractLink, Split, StewardReceipt, Undo
-from service.model.identifiers import AssertionId, IdentifierKey, ProfileId, parse_key
+from service.model.changes import Judge, Merge, ObserveLink, RetractLink, Split, StewardReceipt, Undo
+from service.model.identifiers import AssertionId, IdentifierKey, ProfileId, pair_of, parse_key
 from tests.properties.ledger import DAY, Bench
 from tests.properties.profiles import DEEP
 from tests.properties.strategies import link_id
+from tests.properties.waiting import WaitingLedger
 from tests.scenarios.scenario import Act, Event, Player, Scenario, Snapshot, all_scenarios
 
 HOUR = 3_600_000
@@ -33,6 +34,7 @@ class PurePlayer:
     def __init__(self, scenario: Scenario) -> None:
         self.policy = compile_policy(scenario.document, 1)
         self.bench = Bench(self.policy, START)
+        self.bench.ledger = self.ledger = WaitingLedger(self.policy)
         self.acts: dict[str, AssertionId] = {}
 
     def _links(self, event: Event) -> tuple[list[ObserveLink], set[str]]:
@@ -76,11 +78,19 @@ class PurePlayer:
         """See Player."""
         self.bench.turn(*(RetractLink(link.link_id) for link in self._links(event)[0]))
 
+    def wait(self, now: int) -> None:
+        """See Player."""
+        self.bench.advance(START + now * HOUR - self.bench.now)
+
     def act(self, act: Act) -> str | None:
         """See Player."""
-        change: Merge | Split | Undo
+        change: Merge | Split | Undo | Judge
         if act.kind == "undo":
             change = Undo(self.acts[act.named or ""], "scenario")
+        elif act.kind == "judge":
+            one, other = (parse_key(key).key for key in act.profiles)
+            verdict = "dismissed" if act.verdict == "dismiss" else act.verdict
+            change = Judge(self.ledger.queue()[pair_of(one, other)], verdict, "scenario")  # type: ignore[arg-type]
         else:
             profiles = tuple(self.bench.profile_of(key) for key in act.profiles)
             if act.kind == "merge":
@@ -100,7 +110,7 @@ class PurePlayer:
         """See Player."""
         shows = {str(key): str(pid) for pid, members in self.bench.ledger.profiles.items() for key in members}
         withheld = {f"{a} ~ {b}": str(reason) for (a, b), reason in self.bench.ledger.withheld_pairs().items()}
-        return Snapshot(shows, withheld)
+        return Snapshot(shows, withheld, {f"{a} ~ {b}" for a, b in self.ledger.queue()})
 
     def leads_to(self, profile_id: str) -> str | None:
         """See Player."""
@@ -117,6 +127,8 @@ def check_state(expect: dict[str, object], now: Snapshot, refused: set[str]) -> 
     if "withheld" in expect:
         wanted = {" ~ ".join(sorted(pair.split(" ~ "))): why for pair, why in expect["withheld"].items()}  # type: ignore[attr-defined]
         assert now.withheld == wanted
+    if "reviews" in expect:
+        assert now.reviews == {" ~ ".join(sorted(pair.split(" ~ "))) for pair in expect["reviews"]}  # type: ignore[attr-defined]
     if "refused" in expect:
         assert refused == set(expect["refused"])  # type: ignore[call-overload]
 
@@ -145,6 +157,8 @@ def play_in_order(player: Player, scenario: Scenario) -> list[Snapshot]:
     refused: set[str] = set()
     for phase in scenario.phases:
         before = player.snapshot()
+        if phase.now is not None:
+            player.wait(phase.now)
         for event in phase.events:
             refused |= player.tell([event])
         for act in phase.acts:
@@ -219,4 +233,4 @@ def test_without_each_one(scenario: Scenario) -> None:
 
 def test_every_layout_has_its_file() -> None:
     layouts = {scenario.name.split()[0] for scenario in SCENARIOS}
-    assert layouts >= {f"S{n}" for n in (*range(1, 10), 11, 13)}
+    assert layouts >= {f"S{n}" for n in (*range(1, 12), 13, 14)}

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import io
+import logging
+from collections.abc import AsyncIterator, Iterator
 
+import neo4j
 import pytest
+import redis.asyncio
+import structlog
 
 from service.local import Stores
 from service.settings import Settings
+from service.telemetry import configure_logs
 from tests.service.instances import KEYS, Api, Instance, opened
+from tests.service.watch import Shelf, Watch
 
 BODY_BYTES_MAX = 4 << 20
 
@@ -37,3 +44,38 @@ async def second(instance_settings: Settings, stores: Stores) -> AsyncIterator[I
 def api(instance: Instance) -> Api:
     """A caller of `instance` with an admin's key."""
     return instance.api
+
+
+# ---- for garbage, see `tests.service.watch`
+
+
+@pytest.fixture(scope="module")
+async def shelf(stores: Stores) -> AsyncIterator[Shelf]:
+    """The two stores themselves."""
+    auth = (stores.neo4j_user, stores.neo4j_password)
+    client = redis.asyncio.Redis.from_url(stores.redis_url)
+    async with neo4j.AsyncGraphDatabase.driver(stores.neo4j_uri, auth=auth, telemetry_disabled=True) as driver:
+        yield Shelf(driver, client)
+    await client.aclose()
+
+
+@pytest.fixture
+def logged() -> Iterator[io.StringIO]:
+    """All logs of the service, as they would be written, at the most talkative level."""
+    root = logging.getLogger()
+    handlers, level, stream = list(root.handlers), root.level, io.StringIO()
+    configure_logs("DEBUG", stream)
+    yield stream
+    structlog.reset_defaults()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.captureWarnings(False)
+
+
+@pytest.fixture
+async def watch(instance: Instance, shelf: Shelf, logged: io.StringIO) -> AsyncIterator[Watch]:
+    """Stands before the test; what it finds afterwards fails the test."""
+    await instance.assembled.services.lookup.many([])
+    made = Watch(shelf, await shelf.stock(), logged, [])
+    yield made
+    await made.leaves_no_trace()

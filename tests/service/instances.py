@@ -99,6 +99,21 @@ class Reply:
         return f"{self.status} {self.body[:400]!r}"
 
 
+def refused(reply: Reply, status: int, code: str | None = None) -> Json:
+    """The problem, once its shape has been looked at."""
+    assert reply.status == status, reply
+    found: Json = reply.json
+    assert reply.headers["content-type"] == "application/problem+json"
+    assert {"type", "title", "status", "detail", "code", "request_id"} <= set(found)
+    assert found["request_id"] == reply.headers["x-request-id"]
+    assert found["type"].endswith(found["code"])
+    if code is not None:
+        assert found["code"] == code, reply
+    if status == 422 and found["code"] == "invalid":
+        assert found["errors"] and all(set(error) == {"pointer", "message"} for error in found["errors"])
+    return found
+
+
 def checked(document: Document, answer: httpx.Response) -> Reply:
     """The answer as a Reply. Raises Undocumented."""
     path, method = answer.request.url.path, answer.request.method

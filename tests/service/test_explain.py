@@ -42,6 +42,10 @@ async def carry_out(api: Api, found: Json, suggestion: Json) -> None:
         case "undo":
             for assertion_id in ids:
                 agreed(await api.post(f"/v1/assertions/{assertion_id}/undo", {"reason": "r"}))
+        case "undo_and_merge":
+            for assertion_id in ids[:-2]:
+                agreed(await api.post(f"/v1/assertions/{assertion_id}/undo", {"reason": "r"}))
+            agreed(await api.post("/v1/profiles/merge", {"profiles": ids[-2:], "reason": "r"}))
         case "merge":
             reply = await api.post("/v1/profiles/merge", {"profiles": ids, "reason": "r"})
             assert reply.status == 200, reply
@@ -167,7 +171,7 @@ async def test_said_different_with_no_link_left(api: Api) -> None:
     await api.call("DELETE", f"/v1/links/{result['link_id']}", params={"reason": "r"})
     found = await explain(api, a, b)
     assert found["blocked_by"] == []
-    assert [(s["action"], s["ids"][0]) for s in found["would_join"]] == [("undo", apart["assertion_id"])]
+    assert [(s["action"], s["ids"][0]) for s in found["would_join"]] == [("undo_and_merge", apart["assertion_id"])]
     await carry_out(api, found, found["would_join"][0])
     assert await api.profile_id(a) == await api.profile_id(b)
 

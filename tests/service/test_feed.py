@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 
 import httpx
 import pytest
@@ -40,7 +41,7 @@ class Follower:
             if event["to"] is not None:
                 self.members.setdefault(event["to"], set()).update(keys)
         elif kind == "profile.split":
-            assert all(self.members.get(part) for part in (profile_id, *event["into"])), "split into what is there"
+            assert all(part in self.members for part in (profile_id, *event["into"])), "split into what is there"
 
     def partition(self, keys: set[str]) -> dict[str, frozenset[str]]:
         """Profile id → members, of those profiles that hold any of these."""
@@ -185,7 +186,7 @@ def served(instance_settings: Settings, stores: Stores) -> Iterator[Client]:
         yield clients[0]
 
 
-async def lines_of(url: str, after: int, wait: float) -> AsyncIterator[tuple[float, Json]]:
+async def lines_of(url: str, after: int, wait: float) -> AsyncGenerator[tuple[float, Json], None]:
     """Lines of a stream, each with the time it came."""
     async with httpx.AsyncClient(base_url=url, timeout=60) as http:
         headers = {"authorization": f"Bearer {key_of('activation')}", "accept": "application/x-ndjson"}
@@ -209,11 +210,12 @@ async def test_a_stream_brings_events_as_they_come(instance: Instance, served: C
 
     writing = asyncio.create_task(write())
     came: dict[str, float] = {}
-    async for at, event in lines_of(served.base_url, start, 60):
-        for identifier in event.get("identifiers", ()):
-            came[name(identifier)] = at
-        if keys[-1] in came:
-            break  # the reader goes away in the middle of the stream
+    async with contextlib.aclosing(lines_of(served.base_url, start, 60)) as lines:
+        async for at, event in lines:
+            for identifier in event.get("identifiers", ()):
+                came[name(identifier)] = at
+            if keys[-1] in came:
+                break  # the reader goes away in the middle of the stream; nothing waits for it
     await writing
     assert came[keys[0]] < written[-1], "it did not wait for the end"
     assert [key for key in came if key in keys] == keys

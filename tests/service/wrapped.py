@@ -6,7 +6,7 @@ Each wraps the real one and is put in its place inside an instance; nothing here
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
@@ -117,14 +117,14 @@ class WatchedLedger:
 
         return watched()
 
-    async def hold(self, *requests: Awaitable[Any]) -> list[asyncio.Future[Any]]:
+    async def hold(self, *requests: Coroutine[Any, Any, Any]) -> list[asyncio.Task[Any]]:
         """The first request is in a turn that waits at the gate, the others wait behind it."""
         self.gate.clear()
         self.holding.clear()
-        tasks = [asyncio.ensure_future(requests[0])]
+        tasks = [asyncio.create_task(requests[0])]
         await self.holding.wait()
         for request in requests[1:]:
-            tasks.append(asyncio.ensure_future(request))
+            tasks.append(asyncio.create_task(request))
             await asyncio.sleep(0.02)
         return tasks
 
@@ -142,7 +142,7 @@ def frozen_reader(instance: Instance) -> FrozenReader:
 def watched_ledger(instance: Instance) -> WatchedLedger:
     """Puts a WatchedLedger before the ledger of an instance's write path."""
     path = instance.assembled.services.write_path
-    path._ledger = found = WatchedLedger(path._ledger)  # type: ignore[assignment]
+    path._ledger = found = WatchedLedger(path._ledger)
     return found
 
 

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from service.api.auth import PRIVACY
 from service.api.documentation import answers
-from service.api.reading import caller_of, key_of_text, services_of
+from service.api.reading import caller_of, key_of_text, open_to, services_of
 from service.api.render import respond
 from service.api.schemas import AuditOut, AuditVerdictOut
 from service.commands.ports import AuditFilter
@@ -49,7 +49,7 @@ def _shown(entry: dict[str, Any]) -> dict[str, Any]:
     return {**dict.fromkeys(_FIELDS), **entry}
 
 
-@router.get("/audit", responses=answers(AuditOut, 400, 401, 403, 422, 503))
+@router.get("/audit", dependencies=[open_to(PRIVACY)], responses=answers(AuditOut, 400, 401, 403, 422, 503))
 async def get_audit(
     request: Request,
     subject: Annotated[str | None, Query()] = None,

@@ -13,7 +13,7 @@ from service.api.asgi import call_of
 from service.api.auth import PRIVACY
 from service.api.context import Services
 from service.api.documentation import answers, reads
-from service.api.reading import body_of, caller_of, identifier_of, origin_of, read_as, services_of
+from service.api.reading import body_of, caller_of, identifier_of, open_to, origin_of, read_as, services_of
 from service.api.render import (
     consent_json,
     kept_consent_json,
@@ -48,15 +48,9 @@ def _refuse_ahead(at: int | None, services: Services) -> None:
         raise Invalid.at("/at", "is more than five minutes ahead")
 
 
-@router.post(
-    "/consents", responses=answers(ConsentsOut, 400, 401, 403, 413, 415, 422, 503), openapi_extra=reads(ConsentIn)
-)
-async def post_consent(request: Request) -> Response:
-    """Note what a person said. The newest `at` counts, in whatever order it arrives; at equal times the stricter."""
-    caller = caller_of(request, PRIVACY)
-    services = services_of(request)
-    sent = await body_of(request)
-    asked = read_as(ConsentIn, sent.content)
+def consent_change(content: object, services: Services) -> RecordConsent:
+    """The change that a body of `POST /v1/consents` asks for. Raises Invalid."""
+    asked = read_as(ConsentIn, content)
     policy = services.policy()
     key = identifier_of(asked.identifier, policy, "/identifier").key
     _refuse_unknown(asked.purposes, asked.regulation, policy)
@@ -64,7 +58,7 @@ async def post_consent(request: Request) -> Response:
     notice = None if asked.notice is None else orjson.dumps(asked.notice)
     if notice is not None and len(notice) > _NOTICE_BYTES_MAX:
         raise Invalid.at("/notice", f"is larger than {_NOTICE_BYTES_MAX} bytes")
-    change = RecordConsent(
+    return RecordConsent(
         key,
         tuple(asked.purposes.items()),
         asked.regulation,
@@ -74,11 +68,32 @@ async def post_consent(request: Request) -> Response:
         asked.expires_at,
         None if notice is None else notice.decode(),
     )
+
+
+def revocation_change(content: object, services: Services) -> Revoke:
+    """The change that a body of `POST /v1/revocations` asks for. Raises Invalid."""
+    asked = read_as(RevocationIn, content)
+    policy = services.policy()
+    key = identifier_of(asked.identifier, policy, "/identifier").key
+    _refuse_unknown(asked.purposes, asked.regulation, policy)
+    _refuse_ahead(asked.at, services)
+    return Revoke(key, asked.scope, tuple(asked.purposes), asked.regulation, asked.source, asked.at, asked.reason)
+
+
+@router.post(
+    "/consents", responses=answers(ConsentsOut, 400, 401, 403, 413, 415, 422, 503), openapi_extra=reads(ConsentIn)
+)
+async def post_consent(request: Request) -> Response:
+    """Note what a person said. The newest `at` counts, in whatever order it arrives; at equal times the stricter."""
+    caller = caller_of(request, PRIVACY)
+    services = services_of(request)
+    sent = await body_of(request)
+    change = consent_change(sent.content, services)
     render = one(call_of(request.scope).request_id, consent_json)
     return respond_answered(await services.write_path.submit([change], origin_of(request, caller, sent.raw), render))
 
 
-@router.get("/consents", responses=answers(ConsentsKept, 400, 401, 403, 422, 503))
+@router.get("/consents", dependencies=[open_to(PRIVACY)], responses=answers(ConsentsKept, 400, 401, 403, 422, 503))
 async def get_consents(
     request: Request,
     namespace: Annotated[str, Query()],
@@ -103,12 +118,7 @@ async def post_revocation(request: Request) -> Response:
     caller = caller_of(request, PRIVACY)
     services = services_of(request)
     sent = await body_of(request)
-    asked = read_as(RevocationIn, sent.content)
-    policy = services.policy()
-    key = identifier_of(asked.identifier, policy, "/identifier").key
-    _refuse_unknown(asked.purposes, asked.regulation, policy)
-    _refuse_ahead(asked.at, services)
-    change = Revoke(key, asked.scope, tuple(asked.purposes), asked.regulation, asked.source, asked.at, asked.reason)
+    change = revocation_change(sent.content, services)
     render = one(call_of(request.scope).request_id, revocation_json)
     return respond_answered(await services.write_path.submit([change], origin_of(request, caller, sent.raw), render))
 

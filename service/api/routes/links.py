@@ -19,6 +19,7 @@ from service.api.reading import (
     caller_of,
     identifier_of,
     items_of,
+    open_to,
     origin_of,
     placed,
     services_of,
@@ -71,7 +72,8 @@ def _change_of(sent: LinkIn, services: Services) -> ObserveLink:
     )
 
 
-def _read_one(item: object, services: Services, place: str) -> ObserveLink | tuple[FieldError, ...]:
+def read_link(item: object, services: Services, place: str) -> ObserveLink | tuple[FieldError, ...]:
+    """The change that one item asks for, or what is wrong with it, with pointers from `place` on."""
     sent = valid_item(_LINK, item, place)
     if isinstance(sent, tuple):
         return sent
@@ -92,11 +94,11 @@ async def post_links(request: Request) -> Response:
     items = items_of(sent.content, "links")
     read: list[ObserveLink | tuple[FieldError, ...]]
     if items is None:
-        read = [_read_one(sent.content, services, "")]
+        read = [read_link(sent.content, services, "")]
         if isinstance(read[0], tuple):
             raise Invalid(errors=read[0])
     else:
-        read = [_read_one(item, services, f"/links/{index}") for index, item in enumerate(items)]
+        read = [read_link(item, services, f"/links/{index}") for index, item in enumerate(items)]
     changes = [change for change in read if isinstance(change, ObserveLink)]
 
     def render(outcomes: Sequence[Outcome]) -> tuple[int, bytes]:
@@ -119,7 +121,9 @@ async def get_link(request: Request, link_id: str) -> Response:
     return respond(link_json(*found))
 
 
-@router.delete("/links/{link_id}", responses=answers(LinkOut, 401, 403, 404, 503))
+@router.delete(
+    "/links/{link_id}", dependencies=[open_to(COLLECTOR, STEWARD)], responses=answers(LinkOut, 401, 403, 404, 503)
+)
 async def delete_link(request: Request, link_id: str, reason: Annotated[FreeText, Query()] = "") -> Response:
     """Retract a link. It stays in history, and comes back only with a newer observation."""
     caller = caller_of(request, COLLECTOR, STEWARD)

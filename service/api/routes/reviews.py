@@ -12,7 +12,7 @@ from starlette.responses import Response
 from service.api.asgi import call_of
 from service.api.auth import STEWARD
 from service.api.documentation import answers, reads
-from service.api.reading import body_of, caller_of, key_of_text, origin_of, read_as, services_of
+from service.api.reading import body_of, caller_of, key_of_text, open_to, origin_of, read_as, services_of
 from service.api.render import link_json, one, respond, respond_answered, steward_json
 from service.api.schemas import ReviewIn, ReviewsOut, VerdictOut
 from service.commands.ports import ReviewItem
@@ -59,7 +59,7 @@ def _cursor(items: list[ReviewItem], limit: int) -> str | None:
     return base64.urlsafe_b64encode(f"{last.worth or 0!r}|{last.link.link_id}".encode()).decode()
 
 
-@router.get("/reviews", responses=answers(ReviewsOut, 400, 401, 403, 422, 503))
+@router.get("/reviews", dependencies=[open_to(STEWARD)], responses=answers(ReviewsOut, 400, 401, 403, 422, 503))
 async def get_reviews(
     request: Request,
     status: Annotated[Literal["open", "same", "different", "dismissed"], Query()] = "open",

@@ -12,14 +12,14 @@ from starlette.responses import Response, StreamingResponse
 from service.api.asgi import call_of
 from service.api.auth import ACTIVATION, STEWARD
 from service.api.documentation import also_as, answers
-from service.api.reading import caller_of, key_of_text, refuse_personal_id, services_of
+from service.api.reading import caller_of, key_of_text, open_to, refuse_personal_id, services_of
 from service.api.render import (
     assertion_json,
-    assertion_link_json,
     event_json,
     grouping_json,
     kept_link_json,
     link_json,
+    merge_link_json,
     respond,
 )
 from service.api.schemas import (
@@ -34,9 +34,9 @@ from service.api.urls import key_in_url
 from service.commands.explain import Explanation
 from service.commands.feed import FEED_LIMIT_MAX, FEED_WAIT_S_MAX
 from service.commands.history import history
+from service.commands.ports import KeptMerge
 from service.control.answer import name_of
 from service.errors import Invalid, UnknownIdentifier
-from service.model.evidence import Assertion
 from service.model.identifiers import ProfileId
 from service.model.times import rfc3339
 
@@ -50,7 +50,7 @@ def _explained(found: Explanation) -> dict[str, Any]:
         "same_profile": found.same_profile,
         "confidence": found.confidence,
         "path": [
-            assertion_link_json(step) if isinstance(step, Assertion) else link_json(step, None) for step in found.path
+            merge_link_json(step) if isinstance(step, KeptMerge) else link_json(step, None) for step in found.path
         ],
         "blocked_by": [
             {"link": link_json(b.link, b.reason), "reason": b.reason, "conflicts_with": list(b.conflicts_with)}
@@ -60,7 +60,7 @@ def _explained(found: Explanation) -> dict[str, Any]:
     }
 
 
-@router.get("/explain", responses=answers(ExplanationOut, *_READS))
+@router.get("/explain", dependencies=[open_to(STEWARD)], responses=answers(ExplanationOut, *_READS))
 async def get_explain(request: Request, a: Annotated[str, Query()], b: Annotated[str, Query()]) -> Response:
     """Why two identifiers are or are not one person, and the smallest change that would join them."""
     caller_of(request, STEWARD)
@@ -72,7 +72,7 @@ async def get_explain(request: Request, a: Annotated[str, Query()], b: Annotated
     return respond(_explained(await services.explainer.explain(one, other)))
 
 
-@router.get("/profiles/{profile_id}/graph", responses=answers(GraphOut, *_READS))
+@router.get("/profiles/{profile_id}/graph", dependencies=[open_to(STEWARD)], responses=answers(GraphOut, *_READS))
 async def get_graph(request: Request, profile_id: str, as_of: Annotated[str | None, Query()] = None) -> Response:
     """The profile's identifiers and every link at them, withheld ones with their reason."""
     caller_of(request, STEWARD)
@@ -83,11 +83,11 @@ async def get_graph(request: Request, profile_id: str, as_of: Annotated[str | No
         {**name_of(node.key), "kind": services.policy().namespace_of_key(node.key).kind, "profile_id": node.profile_id}
         for node in around.nodes
     ]
-    edges = [assertion_link_json(e) if isinstance(e, Assertion) else kept_link_json(e) for e in around.edges]
+    edges = [merge_link_json(e) if isinstance(e, KeptMerge) else kept_link_json(e) for e in around.edges]
     return respond({"profile_id": around.profile_id, "nodes": nodes, "edges": edges, "truncated": around.truncated})
 
 
-@router.get("/profiles/{profile_id}/history", responses=answers(HistoryOut, *_READS))
+@router.get("/profiles/{profile_id}/history", dependencies=[open_to(STEWARD)], responses=answers(HistoryOut, *_READS))
 async def get_history(
     request: Request,
     profile_id: str,
@@ -118,7 +118,7 @@ async def get_history(
     )
 
 
-@router.get("/assertions", responses=answers(AssertionsOut, *_READS))
+@router.get("/assertions", dependencies=[open_to(STEWARD)], responses=answers(AssertionsOut, *_READS))
 async def get_assertions(request: Request, identifier: Annotated[str, Query()]) -> Response:
     """Assertions that name an identifier, newest first; undone ones are told as such."""
     caller_of(request, STEWARD)
@@ -144,6 +144,7 @@ async def get_household(request: Request, namespace: str, value: str) -> Respons
 @router.get(
     "/changes",
     tags=["feed"],
+    dependencies=[open_to(ACTIVATION, STEWARD)],
     responses=also_as(answers(ChangesOut, *_READS), "application/x-ndjson", "one event a line"),
 )
 async def get_changes(
