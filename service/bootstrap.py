@@ -20,6 +20,7 @@ from service.api.auth import Keyring
 from service.api.body import parse_json
 from service.api.context import Health, Services
 from service.api.items import consent_item, link_item
+from service.api.joined import JoinedProtocol
 from service.api.webhook_signature import WebhookKeys
 from service.cache.profiles import ProfileCache
 from service.clock import SystemClock, random_bytes
@@ -187,6 +188,7 @@ async def assembled(
             await founding.advance(behind[-1].seq)
         outbox.start()
         stack.push_async_callback(outbox.stop)
+        await ledger.plan_ahead()
         write_path.start()
         await _apply_again(write_path, behind, say)
         stack.push_async_callback(write_path.stop)
@@ -313,6 +315,7 @@ async def _serve_until_told(
         instance.app,
         log_config=None,
         access_log=False,
+        http=JoinedProtocol,
         lifespan="off",
         server_header=False,
         date_header=False,

@@ -33,10 +33,13 @@ from service.telemetry import Metrics
 
 @dataclass(frozen=True, slots=True)
 class WriteLimits:
-    """Bounds of the write path. Times in ms."""
+    """Bounds of the write path. Times in ms. `batch_min`: a smaller turn costs as much as this one, so turns that are
+    slow because the machine is busy must not shrink below it. `linger_ms`: wait after a turn that had company.
+    """
 
     turn_ms: int = 50
-    batch_min: int = 128
+    batch_min: int = 250
+    linger_ms: int = 3
     batch_max: int = 1_000
     queue_changes_max: int = 50_000
     retry_budget_ms: int = 20_000
@@ -144,11 +147,19 @@ class WritePath:
             self._metrics.queue_length.labels("all").set(self._queue.changes)
             if slices:
                 await self._take_turn(slices)
+                if sum(len(piece.changes) for piece in slices) > 1 and self._queue.changes < self._limits.batch_min:
+                    await self._linger()
                 continue
             if self._stopping:
                 return
             self._wake.clear()
             await self._wake.wait()
+
+    async def _linger(self) -> None:
+        """Let those who were just answered send again, so that they share the next turn instead of two halves."""
+        pause_s = self._limits.linger_ms / 1000
+        await asyncio.wait([asyncio.ensure_future(self._outbox.idle())], timeout=5 * pause_s)
+        await asyncio.sleep(pause_s)
 
     async def _take_turn(self, slices: list[Slice]) -> None:
         began = self._clock.monotonic_s()

@@ -171,6 +171,12 @@ class GraphTurn:
         await (await self._transaction.run(queries.WRITE, {"turn": rows})).consume()
         await self._write_rare(plan, at)
 
+    async def plan_write(self) -> None:
+        """Run the common write with no rows."""
+        await (
+            await self._transaction.run(queries.WRITE, {"turn": {name: [] for name in queries.COMMON_WRITES}})
+        ).consume()
+
     async def _write_rare(self, plan: Plan, at: int) -> None:
         await self._run(queries.PASS_PROFILES, [records.row_of_stay(stay) for stay in plan.passed])
         await self._run(queries.PASS_VERSIONS, records.rows_of_passed(plan.profiles))
@@ -263,6 +269,12 @@ class GraphLedger:
             if error.is_retryable() or "TransactionTimedOut" in (error.code or ""):
                 raise StoreUnavailable("The graph could not take the change in time.") from error
             raise
+
+    async def plan_ahead(self) -> None:
+        """Have the two large statements planned before anybody waits for them; nothing is read or written."""
+        async with self.turn("") as turn:
+            await turn.load(Wanted(identifiers={IdentifierKey("")}), 0)
+            await turn.plan_write()
 
     @asynccontextmanager
     async def look(self) -> AsyncIterator[GraphTurn]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, LiteralString
 
-from neo4j import AsyncDriver, RoutingControl
+from neo4j import WRITE_ACCESS, AsyncDriver, Query
 from neo4j.exceptions import DriverError, Neo4jError
 
 from service.errors import StoreUnavailable
@@ -14,6 +14,8 @@ from service.model.changes import Revocation
 from service.model.evidence import Link, Reason
 from service.model.identifiers import IdentifierKey, LinkId, ProfileId
 from service.model.profile import Profile
+
+READ_S_MAX = 5.0
 
 
 class GraphReader:
@@ -27,13 +29,13 @@ class GraphReader:
         self._database = database
 
     async def _rows(self, query: LiteralString, **parameters: Any) -> list[Any]:
+        # One statement, so it commits by itself: a managed transaction would take three more messages.
         try:
-            found = await self._driver.execute_query(
-                query, parameters, database_=self._database, routing_=RoutingControl.WRITE
-            )
+            async with self._driver.session(database=self._database, default_access_mode=WRITE_ACCESS) as session:
+                result = await session.run(Query(query, timeout=READ_S_MAX), parameters)
+                return [record async for record in result]
         except (DriverError, Neo4jError) as error:
             raise StoreUnavailable("The graph can't be reached.") from error
-        return found.records
 
     async def profiles(self, keys: Sequence[IdentifierKey]) -> dict[IdentifierKey, Profile]:
         """The profile of each identifier that is in one.

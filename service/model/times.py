@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 
 _RFC3339 = re.compile(
     r"\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])[Tt](?:[01]\d|2[0-3]):[0-5]\d:(?:[0-5]\d|60)(?:\.\d{1,9})?"
@@ -15,6 +16,7 @@ _DURATION = re.compile(
 )
 
 
+@lru_cache(maxsize=16_384)
 def rfc3339(at_ms: int) -> str:
     """`2026-11-24T10:00:00.000Z`."""
     return f"{datetime.fromtimestamp(at_ms // 1000, UTC).isoformat()[:-6]}.{at_ms % 1000:03d}Z"

@@ -12,7 +12,7 @@ from service.model.policy import Policy
 from tests.properties.evidence_model import Evidence, Implied, implied
 from tests.properties.ledger import Bench
 from tests.properties.profiles import tried
-from tests.properties.strategies import policies, reports
+from tests.properties.strategies import START, link_id, policies, reports
 from tests.properties.waiting import WaitingLedger
 
 REFUSED = ("namespace_limit", "profile_size", "asserted_different", "records_disagree")
@@ -49,7 +49,7 @@ def assertions_of(bench: Bench) -> list[Assertion]:
     return [assertion for assertion in bench.ledger.assertions.values() if not assertion.undone]
 
 
-@tried(quick=80, deep=2_000)
+@tried(quick=120, deep=2_000)
 @given(
     policy=policies(ttl=False), turns=st.lists(st.lists(reports(expires=False), min_size=1, max_size=4)), data=st.data()
 )
@@ -59,6 +59,7 @@ def test_what_waits_is_what_the_evidence_says_and_no_verdict_is_asked_twice(
     bench, evidence, decided = Bench(policy), Evidence(policy), set[Pair]()
     bench.ledger = ledger = WaitingLedger(policy)
     for sent in turns:
+        sent = [*sent, *again(ledger, decided, data)]
         bench.turn(*sent)
         for report in sent:
             evidence.observe(report)
@@ -68,6 +69,18 @@ def test_what_waits_is_what_the_evidence_says_and_no_verdict_is_asked_twice(
         assert bench.ledger.profiles == now.profiles
         assert sorted(ledger.queue()) == expected(evidence, now, decided, assertions_of(bench))
         assert all(worth > 0 for worth in ledger.waiting.values())
+
+
+def again(ledger: WaitingLedger, decided: set[Pair], data: st.DataObject) -> list[ObserveLink]:
+    """More about pairs that wait or that a verdict was given on: by other rules, surer, or not."""
+    pairs = sorted({*decided, *ledger.queue()})
+    drawn = data.draw(st.lists(st.sampled_from(pairs), max_size=3)) if pairs else []
+    sent = []
+    for a, b in drawn:
+        rule, sure = data.draw(st.sampled_from("xyz")), data.draw(st.sampled_from((0.6, 0.7, 0.8)))
+        name = link_id("again", rule, "probabilistic", a, b)
+        sent.append(ObserveLink(name, a, b, "probabilistic", sure, "again", rule, observed_at=START))
+    return sent
 
 
 def act(bench: Bench, evidence: Evidence, decided: set[Pair], data: st.DataObject) -> None:

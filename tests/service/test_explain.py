@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import secrets
+from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from service.api.schemas import SuggestionOut
 from service.clock import now_ms
+from service.model.evidence import Reason
 from service.model.times import rfc3339
 from tests.properties.profiles import DEEP
 from tests.service.instances import Api, Instance, Json, fresh, link, name, named
@@ -214,6 +219,15 @@ async def test_a_merge_of_three_is_walked_between_any_two(api: Api) -> None:
         for b in logins:
             if a != b:
                 assert walk(await explain(api, a, b), a, b) == 1.0
+
+
+def test_the_page_for_stewards_names_every_action_and_reason() -> None:
+    rows = re.findall(
+        r"^\| (`[^|]+) \|", (Path(__file__).parents[2] / "docs" / "stewardship.md").read_text(), re.MULTILINE
+    )
+    named = set(re.findall(r"`(\w+)`", " ".join(rows)))
+    assert named >= set(get_args(SuggestionOut.model_fields["action"].annotation))
+    assert named >= set(get_args(Reason)) - {"retracted", "records_disagree"}
 
 
 async def test_what_is_refused(api: Api) -> None:

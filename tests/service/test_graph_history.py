@@ -149,6 +149,15 @@ async def test_one_edge_a_link_and_the_withheld_with_reasons(api: Api) -> None:
     assert [(edge["reason"], edge["status"]) for edge in between(edges, mine, home)] == [(None, "linked")]
 
 
+async def test_rules_of_a_new_version_update_the_link(api: Api) -> None:
+    a, b = fresh(), fresh("login_id")
+    (first,) = await api.links(link(a, b, rule_version="1", confidence=0.7, observed_at="2026-01-02T00:00:00Z"))
+    (second,) = await api.links(link(a, b, rule_version="2", confidence=0.9, observed_at="2026-01-03T00:00:00Z"))
+    assert second["link_id"] == first["link_id"]
+    (edge,) = (await graph(api, await api.profile_id(a)))["edges"]
+    assert (edge["rule_version"], edge["confidence"]) == ("2", 0.9)
+
+
 async def test_a_merge_is_an_edge(api: Api) -> None:
     one, other = fresh(), fresh()
     await api.links(link(one, fresh("login_id")), link(other, fresh("login_id")))

@@ -209,3 +209,11 @@ def test_the_shape() -> None:
         "decided_at": "1970-01-01T00:16:40.000Z",
         "valid_until": "1970-01-02T00:16:40.000Z",
     }
+
+
+@pytest.mark.parametrize("cell", [cell for cell in MATRIX if cell["combine"] == "strictest"], ids=str)
+def test_the_page_shows_the_matrix(cell: dict[str, str]) -> None:
+    lines = (ROOT / "docs" / "decisions-matrix.md").read_text().splitlines()
+    rows = [[entry.strip(" `") for entry in line.split("|")[1:-1]] for line in lines if line.startswith("|")]
+    (row,) = [row for row in rows if row[:2] == [cell["state"], cell["regulation"]]]
+    assert row[rows[0].index(cell["destination"])] == f"{cell['outcome']} / {cell['granularity']}"
