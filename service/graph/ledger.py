@@ -172,10 +172,11 @@ class GraphTurn:
         await self._write_rare(plan, at)
 
     async def plan_write(self) -> None:
-        """Run the common write with no rows."""
-        await (
-            await self._transaction.run(queries.WRITE, {"turn": {name: [] for name in queries.COMMON_WRITES}})
-        ).consume()
+        """Run the common write, and those of consent and of stewards, with no rows."""
+        none: dict[str, list[Any]] = {name: [] for name in queries.COMMON_WRITES}
+        await (await self._transaction.run(queries.WRITE, {"turn": none})).consume()
+        for query in (queries.CREATE_CONSENTS, queries.CREATE_REVOCATIONS, queries.CREATE_ASSERTIONS):
+            await (await self._transaction.run(query, {"rows": []})).consume()
 
     async def _write_rare(self, plan: Plan, at: int) -> None:
         await self._run(queries.PASS_PROFILES, [records.row_of_stay(stay) for stay in plan.passed])

@@ -37,7 +37,7 @@ _NOTICE_BYTES_MAX = 4_096
 def _refuse_unknown(purposes: Iterable[str], regulation: str | None, policy: Policy) -> None:
     """Raises Invalid for a purpose or regulation that the policy does not name."""
     for name in purposes:
-        if name not in policy.purposes and name not in ("*", policy.linking_purpose):
+        if name not in policy.purposes and name != policy.linking_purpose:
             raise Invalid.at("/purposes", "names a purpose that is not in the policy")
     if regulation is not None and regulation not in policy.regulations:
         raise Invalid.at("/regulation", "is not a regulation of the policy")
