@@ -11,6 +11,8 @@ from service.model.identifiers import Identifier
 from service.model.policy import Namespace, Policy
 
 VALUE_LENGTH_MAX = 512
+BLANKS = " \t\r\n\u00a0\u3000"
+"""What may stand around a value. Other things that Python strips are control characters, and refused."""
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _ZEROS = re.compile(r"[0\-{}:.\s]*0[0\-{}:.\s]*", re.ASCII)
 _UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
@@ -25,7 +27,7 @@ class Refused(ValueError):
 
 
 def _clean(value: str) -> str:
-    value = value.strip()
+    value = value.strip(BLANKS)
     if not value.isascii():
         if any(unicodedata.category(character) in _UNSEEN for character in value):
             raise Refused("value", "holds a control or invisible character")

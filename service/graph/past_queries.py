@@ -53,11 +53,12 @@ OPTIONAL MATCH (h)-[r:LINK WHERE r.inactive IS NULL]-(i:Identifier WHERE i.bar I
 RETURN h.key AS household, collect(DISTINCT p.id) AS profiles
 """
 
-# What waits for a steward, the most worthwhile first; pairs that another way has joined meanwhile do not.
+# What waits for a steward, the most worthwhile first; pairs that another way has joined meanwhile do not, nor those of
+# which one may not be linked.
 READ_OPEN_REVIEWS: LiteralString = (
     "MATCH (a:Identifier)-[r:LINK]->(b:Identifier) "
     "WHERE r.review <= $worth AND (r.review < $worth OR r.id > $after) "
-    "AND NOT EXISTS { MATCH (a)-[:IN]->(:Profile)<-[:IN]-(b) } "
+    "AND a.linking IS NULL AND b.linking IS NULL AND NOT EXISTS { MATCH (a)-[:IN]->(:Profile)<-[:IN]-(b) } "
     "WITH a, r, b ORDER BY r.review DESC, r.id LIMIT $limit RETURN "
     + LINK_COLUMNS
     + ", a.key, b.key] AS link, a.sides AS sides_a, b.sides AS sides_b"
@@ -73,7 +74,8 @@ READ_CLOSED_REVIEWS: LiteralString = (
 READ_REVIEWS_AT: LiteralString = (
     "MATCH (i:Identifier {key: $key})-[r:LINK]-() WHERE r.review IS NOT NULL OR r.reviewed IS NOT NULL "
     "WITH r, startNode(r) AS a, endNode(r) AS b "
-    "WHERE r.reviewed IS NOT NULL OR NOT EXISTS { MATCH (a)-[:IN]->(:Profile)<-[:IN]-(b) } "
+    "WHERE r.reviewed IS NOT NULL OR a.linking IS NULL AND b.linking IS NULL "
+    "AND NOT EXISTS { MATCH (a)-[:IN]->(:Profile)<-[:IN]-(b) } "
     "WITH a, r, b ORDER BY r.id LIMIT $limit RETURN "
     + LINK_COLUMNS
     + ", a.key, b.key] AS link, a.sides AS sides_a, b.sides AS sides_b"

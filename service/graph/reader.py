@@ -16,6 +16,7 @@ from service.model.identifiers import IdentifierKey, LinkId, ProfileId
 from service.model.profile import Profile
 
 READ_S_MAX = 5.0
+READ_TRIES_MAX = 5
 
 
 class GraphReader:
@@ -45,7 +46,7 @@ class GraphReader:
         """
         found: dict[IdentifierKey, Profile] = {}
         left = list(keys)
-        for _ in range(5):
+        for _ in range(READ_TRIES_MAX):
             torn = []
             for row in await self._rows(queries.READ_PROFILES, keys=left):
                 key = IdentifierKey(row["asked"])
@@ -61,9 +62,16 @@ class GraphReader:
 
     async def profiles_by_id(self, ids: Sequence[ProfileId]) -> dict[ProfileId, Profile]:
         """The profile of today for each id ever handed out."""
-        rows = await self._rows(queries.READ_PROFILES_BY_ID, ids=list(ids))
-        found = {ProfileId(row["asked"]): self._profile(row) for row in rows}
-        return {profile_id: profile for profile_id, profile in found.items() if profile is not None}
+        found: dict[ProfileId, Profile] = {}
+        left = list(ids)
+        for _ in range(READ_TRIES_MAX):
+            rows = await self._rows(queries.READ_PROFILES_BY_ID, ids=left)
+            read = {ProfileId(row["asked"]): self._profile(row) for row in rows}
+            found |= {profile_id: profile for profile_id, profile in read.items() if profile is not None}
+            left = [profile_id for profile_id, profile in read.items() if profile is None]
+            if not left:
+                return found
+        raise StoreUnavailable("The graph changes faster than it can be read.")
 
     @staticmethod
     def _profile(row: Any) -> Profile | None:

@@ -44,4 +44,8 @@ class WaitingLedger(Ledger):
         """The pairs that a steward is shown, each with the link that stands for it."""
         pairs = {self.links[link_id].pair: link_id for link_id in self.waiting}
         assert len(pairs) == len(self.waiting), "one item a pair"
-        return {pair: link_id for pair, link_id in pairs.items() if not self.together(pair) and not self.apart(pair)}
+        return {
+            pair: link_id
+            for pair, link_id in pairs.items()
+            if not self.together(pair) and not self.apart(pair) and all(self.state(end).linking for end in pair)
+        }

@@ -168,6 +168,17 @@ async def test_retracted_ones_leave_the_queue(api: Api) -> None:
     assert not await together(api, a, b)
 
 
+async def test_who_may_not_be_linked_is_not_asked_about(api: Api) -> None:
+    a, b = await probable(api)
+    body = {"identifier": named(b), "scope": "linking", "reason": "r"}
+    assert (await api.post("/v1/revocations", body)).status == 200
+    assert await open_at(api, a) == []
+    assert not [item for item in await queue(api, 500) if ends(item) == {a, b}]
+    consent = {"identifier": named(b), "purposes": {"identity_linking": "granted"}, "source": "cmp"}
+    assert (await api.post("/v1/consents", consent)).status == 200
+    assert len(await open_at(api, a)) == 1
+
+
 async def test_sorted_by_worth_and_pages_stay(api: Api) -> None:
     """More identifiers, more of a person's own, surer: worth more. What is decided between two pages shifts nothing."""
     small, sure = await probable(api, 0.7), await probable(api, 0.85)

@@ -75,7 +75,7 @@ def revocation_change(content: object, services: Services) -> Revoke:
     asked = read_as(RevocationIn, content)
     policy = services.policy()
     key = identifier_of(asked.identifier, policy, "/identifier").key
-    _refuse_unknown(asked.purposes, asked.regulation, policy)
+    _refuse_unknown((name for name in asked.purposes if name != "*"), asked.regulation, policy)
     _refuse_ahead(asked.at, services)
     return Revoke(key, asked.scope, tuple(asked.purposes), asked.regulation, asked.source, asked.at, asked.reason)
 
