@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := run
-.PHONY: run test lint bench lock clean migrate-status stores env backup restore
+.PHONY: run test scenarios-http lint bench lock clean migrate-status stores env backup restore import export
 
 # `exec` lets signals reach the service itself.
 run: $(STAMP)
@@ -23,11 +23,23 @@ backup: $(STAMP)
 restore: $(STAMP)
 	@exec $(BIN)/python -m service restore $(FROM)
 
+# make import FILE=links.csv [MAP=map.json] [KIND=links] [ERRORS=file.jsonl] · make export DIR=folder
+import: $(STAMP)
+	@exec $(BIN)/python -m service import "$(FILE)" $(if $(MAP),--map "$(MAP)") $(if $(KIND),--kind "$(KIND)") \
+		$(if $(ERRORS),--errors "$(ERRORS)")
+
+export: $(STAMP)
+	@exec $(BIN)/python -m service export "$(DIR)"
+
 migrate-status: $(STAMP)
 	@exec $(BIN)/python -m service migrate-status
 
 test: lint
 	@$(BIN)/python -m pytest
+
+# The scenario files again, through HTTP on stores of their own: long, so not a part of `make test`.
+scenarios-http: $(STAMP)
+	@exec $(BIN)/python -m pytest tests/scenarios/check_through_the_api.py
 
 lint: $(STAMP)
 	@$(BIN)/ruff check .

@@ -57,7 +57,9 @@ from service.model.changes import Origin, RecordConsent
 from service.resolution.profile_ids import births_under
 from service.settings import Settings
 from service.telemetry import METRICS, configure_logs
+from service.volume.exporting import Source, export_tables
 from service.volume.importing import Means, Request, import_rows
+from service.volume.restoring import Target, restore_export
 from service.welcome import welcome
 
 Say = Callable[[str], None]
@@ -267,37 +269,66 @@ async def _apply_again(write_path: WritePath, refusals: Sequence[Refusal], say: 
 
 
 @contextlib.asynccontextmanager
-async def means(settings: Settings, say: Say) -> AsyncIterator[Means]:
-    """What an import works with: an instance without HTTP, beside a running service or on stores of its own."""
+async def beside(settings: Settings, say: Say) -> AsyncIterator[tuple[Settings, Stores, Assembled]]:
+    """An instance without HTTP for one command, beside a running service or on stores of its own."""
     configure_logs(settings.log_level)
     limits = WriteLimits(turn_ms=_BULK_TURN_MS, batch_max=_BULK_BATCH_MAX)
     async with (
         joined_stores(settings, say) as (joined, stores),
         assembled(joined, stores, say, limits) as instance,
     ):
-        version = instance.policies.active().version
-        yield Means(
-            instance.services.write_path,
-            instance.bulk,
-            await instance.founding.policy(version) or {},
-            version,
-            identity_key(joined).encode(),
-            joined.data_dir,
-            f"{stores.neo4j_uri} {stores.neo4j_database}",
-            rows_of,
-            {"links": link_item, "consents": consent_item},
-            _read_line,
-        )
+        yield joined, stores, instance
+
+
+async def means_of(settings: Settings, stores: Stores, instance: Assembled) -> Means:
+    """What an import works with."""
+    version = instance.policies.active().version
+    return Means(
+        instance.services.write_path,
+        instance.bulk,
+        await instance.founding.policy(version) or {},
+        version,
+        identity_key(settings).encode(),
+        settings.data_dir,
+        f"{stores.neo4j_uri} {stores.neo4j_database}",
+        rows_of,
+        {"links": link_item, "consents": consent_item},
+        _read_line,
+    )
 
 
 def _read_line(line: bytes) -> object:
     return parse_json(line, "application/json", limit_bytes=len(line))
 
 
+async def target_of(instance: Assembled) -> Target:
+    """Where an export is brought in."""
+    document = await instance.founding.policy(instance.policies.active().version) or {}
+    founding = instance.founding
+    fingerprint = await instance.bulk.fingerprint()
+    return Target(instance.services.write_path, founding.is_empty, founding.advance, fingerprint, document)
+
+
+async def source_of(instance: Assembled) -> Source:
+    """What an export reads."""
+    version = instance.policies.active().version
+    document = await instance.founding.policy(version) or {}
+    return Source(instance.bulk.snapshot, await instance.bulk.fingerprint(), document, version)
+
+
 async def import_file(settings: Settings, request: Request, say: Say) -> None:
-    """Bring a file's evidence in. Raises StartError in one line for what can't be read."""
-    async with means(settings, say) as found:
-        await import_rows(request, found, say)
+    """Bring in a file's evidence, or an export. Raises StartError in one line for what can't be read."""
+    async with beside(settings, say) as (joined, stores, instance):
+        if request.is_export:
+            await restore_export(request.file, await target_of(instance), say)
+        else:
+            await import_rows(request, await means_of(joined, stores, instance), say)
+
+
+async def export_to(settings: Settings, folder: Path, say: Say) -> None:
+    """Write an export into a folder. Raises StartError in one line."""
+    async with beside(settings, say) as (_, _, instance):
+        await export_tables(await source_of(instance), folder, say)
 
 
 async def _load_sample(instance: Assembled, say: Say) -> None:

@@ -145,7 +145,7 @@ def put_back(archive: Annotated[Path, typer.Argument(help="an archive made by ba
 
 @app.command("import")
 def import_(
-    file: Annotated[Path, typer.Argument(help="CSV, NDJSON or Parquet")],
+    file: Annotated[Path, typer.Argument(help="CSV, NDJSON or Parquet, or the folder of an export")],
     columns: Annotated[Path | None, typer.Option("--map", help="JSON file that maps columns")] = None,
     kind: Annotated[str | None, typer.Option(help="links, consents or assertions")] = None,
     errors: Annotated[Path | None, typer.Option(help="where refused rows are written down")] = None,
@@ -157,6 +157,19 @@ def import_(
         from service.volume.importing import Request
 
         await import_file(settings, Request(file, columns, kind, errors), say)
+        return 0
+
+    _carry_out(command)
+
+
+@app.command("export")
+def export_(folder: Annotated[Path, typer.Argument(help="a new or empty folder")]) -> None:
+    """Writes profiles, identifiers, links, assertions and consents as Parquet files."""
+
+    async def command(settings: Settings) -> int:
+        from service.bootstrap import export_to
+
+        await export_to(settings, folder, say)
         return 0
 
     _carry_out(command)

@@ -20,6 +20,8 @@ from service.model.changes import (
     Origin,
     Receipt,
     RecordConsent,
+    Restore,
+    RestoreReceipt,
     RetractLink,
     RevocationReceipt,
     Revoke,
@@ -44,6 +46,7 @@ ACTIONS: dict[type[Change], str] = {
     Revoke: "consent.revoked",
     ExpireDue: "links.expired",
     Decide: "decision",
+    Restore: "evidence.restored",
 }
 
 
@@ -150,6 +153,17 @@ def entries_of(
     """The audit entries of one request's share of a turn: one for all its links, one for each other change."""
     links = [r for c, r in done if isinstance(c, ObserveLink) and isinstance(r, LinkReceipt)]
     bodies = _links(origin, links, policy_version)
+    restored = sum(isinstance(receipt, RestoreReceipt) and receipt.added for _, receipt in done)
+    if restored:
+        bodies.append(
+            {
+                "actor": origin.actor,
+                "action": ACTIONS[Restore],
+                "outcome": f"restored {restored}",
+                "policy_version": policy_version,
+                "request_id": origin.request_id,
+            }
+        )
     for change, receipt in done:
         if not isinstance(change, ObserveLink):
             bodies += _one(origin, change, receipt, policy_version, pseudonym)

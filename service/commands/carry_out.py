@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 
-from service.commands import decisions, observe, review, revoke, steward
+from service.commands import decisions, observe, restore, review, revoke, steward
 from service.commands.account import cause_of
 from service.commands.announce import ASSERTION, Event, events_of
 from service.commands.compose import note_versions
@@ -26,6 +26,7 @@ from service.model.changes import (
     Origin,
     Receipt,
     RecordConsent,
+    Restore,
     RetractLink,
     Revoke,
     Split,
@@ -69,6 +70,8 @@ def wanted_by(change: Change) -> Wanted:
             return revoke.wanted_by_revocation(change)
         case ExpireDue():
             return observe.wanted_by_expiry(change)
+        case Restore():
+            return restore.wanted_by_restoring(change)
         case Decide():
             return Wanted()  # it is made on the profile as stored, see `decisions`
 
@@ -94,6 +97,8 @@ def step_of(world: World, change: Evidence, origin: Origin, new_id: NewId) -> St
             return revoke.revoke(world, change, origin.actor, new_id("rev"))
         case ExpireDue():
             return observe.expire_due(world, change)
+        case Restore():
+            return restore.restore(world, change)
 
 
 def _stands_alone(change: Change) -> bool:

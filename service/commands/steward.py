@@ -50,7 +50,7 @@ def _senior(world: World, members: Iterable[IdentifierKey]) -> IdentifierKey:
     return senior_of(members, {key: world.state(key).first_seen or 0 for key in members}, world.policy)
 
 
-def _set_hand(world: World, hand: Hand, *, in_force_now: bool) -> Generator[Wanted, None, None]:
+def set_hand(world: World, hand: Hand, *, in_force_now: bool) -> Generator[Wanted, None, None]:
     """Put a hand in force or take it back, and work out anew which ids its holders, before and after, hold."""
     profile_id = hand.profile_id
     yield Wanted(ids={profile_id}, identifiers={hand.to})
@@ -147,7 +147,7 @@ def merge(world: World, change: Merge, actor: str, new_id: AssertionId) -> Step:
         result = next(cluster for cluster in resolution.clusters if keeper in cluster)
         hand = Hand(assertion.at, survivor, _senior(world, result))
         world.set_assertion(replace(assertion, hand=hand))
-        yield from _set_hand(world, hand, in_force_now=True)
+        yield from set_hand(world, hand, in_force_now=True)
     settled = yield SETTLE
     assert settled is not None
     return _receipt(settled, None if change.preview else new_id, applied=not change.preview)
@@ -179,7 +179,7 @@ def split(world: World, change: Split, actor: str, new_id: AssertionId) -> Step:
         actor=actor,
     )
     world.set_assertion(assertion)
-    yield from _set_hand(world, hand, in_force_now=True)
+    yield from set_hand(world, hand, in_force_now=True)
     settled = yield SETTLE
     assert settled is not None
     return _receipt(settled, None if change.preview else new_id, applied=not change.preview)
@@ -196,7 +196,7 @@ def undo(world: World, change: Undo) -> Step:
     yield Wanted(identifiers={*assertion.named, *assertion.sides[0], *assertion.sides[1]})
     world.set_assertion(replace(assertion, undone=True))
     if assertion.hand is not None:
-        yield from _set_hand(world, assertion.hand, in_force_now=False)
+        yield from set_hand(world, assertion.hand, in_force_now=False)
     settled = yield SETTLE
     assert settled is not None
     return _receipt(settled, None if change.preview else assertion.assertion_id, applied=not change.preview)

@@ -2,18 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, LiteralString
 
-from neo4j import AsyncDriver, RoutingControl
+import orjson
+from neo4j import AsyncDriver, AsyncTransaction, RoutingControl
 from neo4j.exceptions import DriverError, Neo4jError
 
 from service.errors import StoreUnavailable
-from service.model.identifiers import IdentifierKey
+from service.graph import records
+from service.graph.queries import LINK_COLUMNS
+from service.model.changes import KeptConsent, KeptId, KeptIdentifier, Revocation
+from service.model.evidence import Assertion, ConsentRecord, Link, Reason
+from service.model.identifiers import IdentifierKey, ProfileId
 
 READ_KNOWN: LiteralString = "UNWIND $asked.keys AS key MATCH (i:Identifier {key: key}) RETURN collect(i.key) AS keys"
 READ_CLOCK: LiteralString = "RETURN timestamp() AS now"
 READ_GRAPH: LiteralString = "MATCH (h:Head {id: 'head'}) RETURN h.identity_fingerprint AS fingerprint, h.seq AS seq"
+EXPORT_IDENTIFIERS: LiteralString = (
+    "MATCH (i:Identifier) OPTIONAL MATCH (i)-[:IN]->(p:Profile) "
+    "RETURN i.key, i.first_seen, i.last_seen, i.sources, i.consents, p.id"
+)
+EXPORT_PROFILES: LiteralString = (
+    "MATCH (p:Profile) OPTIONAL MATCH (p)<-[:IN]-(i:Identifier) RETURN p.id, p.born, p.holder, p.due, collect(i.key)"
+)
+EXPORT_LINKS: LiteralString = "MATCH (a:Identifier)-[r:LINK]->(b:Identifier) RETURN " + LINK_COLUMNS + ", a.key, b.key]"
+EXPORT_ASSERTIONS: LiteralString = (
+    "MATCH (a:Assertion) RETURN a {.id, .kind, .at, .at_ms, .seniors, .named, .left, .right, .hand_id, .hand_to, "
+    ".reason, .actor, .undone} ORDER BY a.at"
+)
+EXPORT_CONSENTS: LiteralString = "MATCH (i:Identifier)-[:CONSENTED]->(c:Consent) RETURN i.key, properties(c)"
+EXPORT_REVOCATIONS: LiteralString = "MATCH (v:Revocation)-[:OF]->(:Identifier) RETURN properties(v)"
 _KEYS_AT_ONCE = 10_000
 
 
@@ -52,3 +72,67 @@ class GraphBulk:
     async def seq(self) -> int:
         """The sequence number of the last change."""
         return int((await self._rows(READ_GRAPH))[0]["seq"])
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Snapshot]:
+        """A read transaction for an export. Raises StoreUnavailable."""
+        try:
+            async with self._driver.session(
+                database=self._database, default_access_mode="WRITE", fetch_size=5_000
+            ) as session:
+                transaction = await session.begin_transaction()
+                try:
+                    yield Snapshot(transaction)
+                finally:
+                    await transaction.close()
+        except (DriverError, Neo4jError) as error:
+            raise StoreUnavailable("The graph can't be read to its end.") from error
+
+
+class Snapshot:
+    """Everything that an export has, as streams. `seq` before and after says whether it changed meanwhile."""
+
+    def __init__(self, transaction: AsyncTransaction) -> None:
+        self._transaction = transaction
+
+    async def _values(self, query: LiteralString) -> AsyncIterator[Sequence[Any]]:
+        result = await self._transaction.run(query)
+        async for record in result:
+            yield record.values()
+
+    async def seq(self) -> int:
+        """The sequence number of the last change, as it is now."""
+        async for _, seq in self._values(READ_GRAPH):
+            return int(seq)
+        raise StoreUnavailable("The graph has no head: migrations have not run on it.")
+
+    async def identifiers(self) -> AsyncIterator[tuple[KeptIdentifier, ProfileId | None]]:
+        """Every identifier, with the profile it is in."""
+        async for key, first, last, sources, consents, profile in self._values(EXPORT_IDENTIFIERS):
+            carried = records.consents_of_list(orjson.loads(consents)) if consents else ()
+            yield KeptIdentifier(IdentifierKey(key), first, last, tuple(sources or ()), carried), profile
+
+    async def profiles(self) -> AsyncIterator[tuple[KeptId, IdentifierKey, int | None, list[IdentifierKey]]]:
+        """Every id ever handed out: who holds it, until when its profile holds, and its members of today."""
+        async for profile_id, born, holder, due, members in self._values(EXPORT_PROFILES):
+            yield KeptId(ProfileId(profile_id), IdentifierKey(born)), IdentifierKey(holder), due, sorted(members)
+
+    async def links(self) -> AsyncIterator[tuple[Link, Reason | None]]:
+        """Every link, and why it is withheld."""
+        async for (row,) in self._values(EXPORT_LINKS):
+            yield records.link_of(row)
+
+    async def assertions(self) -> AsyncIterator[Assertion]:
+        """Every assertion in order, undone ones too."""
+        async for (row,) in self._values(EXPORT_ASSERTIONS):
+            yield records.assertion_of(row)
+
+    async def consents(self) -> AsyncIterator[KeptConsent]:
+        """Every consent record, those that newer ones have replaced too."""
+        async for key, row in self._values(EXPORT_CONSENTS):
+            yield KeptConsent(IdentifierKey(key), ConsentRecord(**row))
+
+    async def revocations(self) -> AsyncIterator[Revocation]:
+        """Every revocation."""
+        async for (row,) in self._values(EXPORT_REVOCATIONS):
+            yield records.revocation_of(row)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from service.model.decision import Decision
-from service.model.evidence import ConsentState, Method, Reason, Verdict
+from service.model.evidence import Assertion, ConsentRecord, ConsentState, Link, Method, Reason, Verdict
 from service.model.identifiers import AssertionId, IdentifierKey, LinkId, ProfileId
 
 Scope = Literal["purposes", "linking", "erase"]
@@ -136,8 +136,46 @@ class Decide:
     regulation: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class KeptIdentifier:
+    """An identifier as an export has it, beside its links. Times in ms; `first_seen` None: only consent is known."""
+
+    key: IdentifierKey
+    first_seen: int | None
+    last_seen: int | None
+    sources: tuple[str, ...] = ()
+    consents: tuple[ConsentRecord, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class KeptConsent:
+    """A consent record as an export has it: the history behind what an identifier carries."""
+
+    key: IdentifierKey
+    record: ConsentRecord
+
+
+@dataclass(frozen=True, slots=True)
+class KeptId:
+    """A profile id that was handed out once, with the identifier that it was born from."""
+
+    profile_id: ProfileId
+    born: IdentifierKey
+
+
+Kept = KeptIdentifier | KeptConsent | KeptId | Link | Assertion | Revocation
+
+
+@dataclass(frozen=True, slots=True)
+class Restore:
+    """Take in evidence as an export has it. `resolves`: profiles follow from it now; else with what comes after."""
+
+    kept: Kept
+    resolves: bool = True
+
+
 # What is carried out in steps that are settled together, and with it what is only decided.
-Evidence = ObserveLink | RetractLink | Merge | Split | Undo | Judge | RecordConsent | Revoke | ExpireDue
+Evidence = ObserveLink | RetractLink | Merge | Split | Undo | Judge | RecordConsent | Revoke | ExpireDue | Restore
 Change = Evidence | Decide
 
 
@@ -202,7 +240,16 @@ class DecisionReceipt:
     body: str
 
 
-Receipt = LinkReceipt | StewardReceipt | ConsentReceipt | RevocationReceipt | SweepReceipt | DecisionReceipt
+@dataclass(frozen=True, slots=True)
+class RestoreReceipt:
+    """A piece of an export is there. `added`: it was not before."""
+
+    added: bool = True
+
+
+Receipt = (
+    LinkReceipt | StewardReceipt | ConsentReceipt | RevocationReceipt | SweepReceipt | DecisionReceipt | RestoreReceipt
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from service.model.identifiers import IdentifierKey
 from service.volume.checkpoint import Checkpoint, digest_of
 from service.volume.columns import load_columns
 from service.volume.items import ReadItem, ReadJson
-from service.volume.loading import ACTOR, BATCH_LINKS, Loaded, Loading, asked
+from service.volume.loading import ACTOR, BATCH_LINKS, WINDOW_ROWS, Loaded, Loading, asked
 from service.volume.progress import Shown, told
 from service.volume.rows import format_of
 from service.volume.worker import Task
@@ -37,12 +37,20 @@ class Bulk(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to import. `errors`: where refused rows are written down; None for a file in the data folder."""
+    """What to import. `errors`: where refused rows are written down; None for a file in the data folder.
+    `window_rows`: how many rows are looked at together, and gone back at most after an interruption.
+    """
 
     file: Path
     columns: Path | None = None
     kind: str | None = None
     errors: Path | None = None
+    window_rows: int = WINDOW_ROWS
+
+    @property
+    def is_export(self) -> bool:
+        """Whether it is the folder of an export."""
+        return self.file.is_dir()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +100,8 @@ async def import_rows(request: Request, means: Means, say: Say) -> Loaded:
         total = await asks("count")
         with Shown(request.file.name, total, checkpoint.rows, say) as shown:
             links = columns.kind == "links"
-            loaded = await Loading(means.write_path, means.bulk.known, asks, checkpoint, shown, links=links).run()
+            loading = Loading(means.write_path, means.bulk.known, asks, checkpoint, shown, links=links)
+            loaded = await loading.run(request.window_rows)
     checkpoint.end()
     say(summary(request.file.name, loaded, errors))
     return loaded

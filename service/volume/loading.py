@@ -117,27 +117,27 @@ class Loading:
         self._pace = _Pace()
         self.loaded = Loaded(first=checkpoint.rows)
 
-    async def run(self) -> Loaded:
+    async def run(self, window_rows: int) -> Loaded:
         """All rows from the checkpoint on. Raises FabricError where the stores stay away; what is through stays."""
         began = monotonic_s()
         number = 0
-        current = await self._read_window(number, None)
+        current = await self._read_window(_Gathering(self._asks, number, window_rows))
         while current.rows or not current.ended:
-            gathering = _Gathering(self._asks, number + 1, current.ended)
+            gathering = _Gathering(self._asks, number + 1, window_rows, ended=current.ended)
             await self._through(number, current, gathering)
             self._checkpoint.keep(current.rows)
             await self._asks("forget", number)
             number += 1
-            current = await self._read_window(number, gathering)
+            current = await self._read_window(gathering)
         self._checkpoint.refuse((), current.broken)
         self.loaded.rows = self._checkpoint.rows
         self.loaded.refused = self._checkpoint.refused
         self.loaded.seconds = monotonic_s() - began
         return self.loaded
 
-    async def _read_window(self, number: int, begun: _Gathering | None) -> Read:
+    @staticmethod
+    async def _read_window(gathering: _Gathering) -> Read:
         """The rest of a window, after what was read of it beside the one before."""
-        gathering = begun or _Gathering(self._asks, number, False)
         while not gathering.full:
             gathering.more()
             await gathering.last
@@ -236,9 +236,10 @@ class Loading:
 class _Gathering:
     """The next window, read in slices between what else the worker is asked."""
 
-    def __init__(self, asks: Asks, number: int, ended: bool) -> None:
+    def __init__(self, asks: Asks, number: int, rows: int, *, ended: bool = False) -> None:
         self._asks = asks
         self._number = number
+        self._rows = rows
         self._asked = 0
         self.read = Read(0, set(), [], ended)
         self.last: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
@@ -247,13 +248,14 @@ class _Gathering:
     @property
     def full(self) -> bool:
         """Whether it is whole, and all of it is here."""
-        return (self.read.ended or self.read.rows >= WINDOW_ROWS) and self.last.done()
+        return (self.read.ended or self.read.rows >= self._rows) and self.last.done()
 
     def more(self) -> None:
         """Have the worker read another slice."""
-        if not self.read.ended and self._asked < WINDOW_ROWS:
-            self._asked += _SLICE_ROWS
-            self.last = asyncio.ensure_future(self._take(self._asks("read", self._number, _SLICE_ROWS)))
+        rows = min(_SLICE_ROWS, self._rows - self._asked)
+        if not self.read.ended and rows > 0:
+            self._asked += rows
+            self.last = asyncio.ensure_future(self._take(self._asks("read", self._number, rows)))
 
     async def _take(self, reading: asyncio.Future[Read]) -> None:
         got, have = await reading, self.read

@@ -193,8 +193,16 @@ def blamed(result: Json, end: str) -> bool:
     return any(f"/{end}/" in error["pointer"] + "/" for error in result["errors"])
 
 
+@pytest.fixture(scope="module")
+def founded(settings: Settings, stores: Stores) -> Stores:
+    """The stores, with a graph that a first instance has made ready."""
+    with background(settings.model_copy(update={"api_keys": KEYS}), stores, 1):
+        return stores
+
+
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.file)
-def test_through_the_api(scenario: Scenario, settings: Settings, stores: Stores) -> None:
+def test_through_the_api(scenario: Scenario, settings: Settings, founded: Stores) -> None:
+    stores = founded
     keyed = settings.model_copy(update={"api_keys": KEYS})
     mark = f"t{secrets.token_hex(4)}"
     prefixes = [f"{mark}{part}_" for part in "abcdefgh"[: 8 if DEEP else 2]]

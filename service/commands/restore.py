@@ -1,0 +1,109 @@
+"""Evidence as an export has it, into a graph that was empty: the profiles and ids follow from it as they did before.
+
+Identifiers come first, then everything that stewards and people said, then links; profiles follow with the links, so
+that nobody is shown one that was never there. What remains alone is resolved at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import replace
+
+from service.commands.steps import SETTLE, Step
+from service.commands.steward import set_hand
+from service.commands.world import Wanted, World
+from service.control.effective_consent import linking_permitted
+from service.model.changes import KeptConsent, KeptId, KeptIdentifier, Restore, RestoreReceipt, Revocation
+from service.model.evidence import Assertion, Link
+from service.model.identifiers import IdentifierKey
+from service.resolution.activity import due_of
+
+
+def _spoken_of(assertion: Assertion) -> set[IdentifierKey]:
+    left, right = assertion.sides
+    return {*assertion.named, *assertion.seniors, *left, *right}
+
+
+def wanted_by_restoring(change: Restore) -> Wanted:
+    """What the piece of evidence is about."""
+    match change.kept:
+        case Link() as link:
+            return Wanted(identifiers=set(link.pair), pairs={link.pair}, around=True)
+        case Assertion() as assertion:
+            return Wanted(identifiers=_spoken_of(assertion), assertions={assertion.assertion_id})
+        case KeptId() as kept:
+            return Wanted(ids={kept.profile_id})
+        case Revocation() as revocation:
+            return Wanted(identifiers={revocation.identifier})
+        case KeptIdentifier() | KeptConsent() as kept:
+            return Wanted(identifiers={kept.key})
+
+
+def _identifier(world: World, kept: KeptIdentifier) -> bool:
+    state = world.state(kept.key)
+    same = (state.first_seen, state.last_seen, state.sources, state.consents)
+    added = same != (kept.first_seen, kept.last_seen, kept.sources, kept.consents)
+    if added:
+        linking = linking_permitted(kept.consents, world.policy)
+        world.change(
+            state._replace(
+                first_seen=kept.first_seen,
+                last_seen=kept.last_seen,
+                sources=kept.sources,
+                consents=kept.consents,
+                linking=linking,
+            )
+        )
+    if kept.first_seen is not None and state.profile is None:
+        world.touched.add(kept.key)
+        world.restructured.add(kept.key)
+    return added
+
+
+def _link(world: World, link: Link) -> bool:
+    if link.link_id in world.links:
+        return False
+    due = None if link.retracted_at is not None else due_of(link, world.policy)
+    world.set_link(replace(link, due=due, inactive=None))
+    return True
+
+
+def _assertion(world: World, assertion: Assertion) -> Generator[Wanted, None, bool]:
+    if assertion.assertion_id in world.assertions:
+        return False
+    world.set_assertion(assertion)
+    if assertion.hand is not None and not assertion.undone:
+        yield from set_hand(world, assertion.hand, in_force_now=True)
+    return True
+
+
+def _id(world: World, kept: KeptId) -> bool:
+    if kept.profile_id in world.born:
+        return False
+    world.born[kept.profile_id] = kept.born
+    world.changed_ids.add(kept.profile_id)
+    return True
+
+
+def restore(world: World, change: Restore) -> Step:
+    """Take one piece in. What is there already stays as it is, so that it may be sent again."""
+    before = set(world.touched)
+    match change.kept:
+        case Link() as link:
+            added = _link(world, link)
+        case Assertion() as assertion:
+            added = yield from _assertion(world, assertion)
+        case KeptId() as kept:
+            added = _id(world, kept)
+        case Revocation() as revocation:
+            world.revocations.append(revocation)
+            added = True
+        case KeptConsent() as consent:
+            world.recorded.append((consent.key, consent.record))
+            added = True
+        case KeptIdentifier() as identifier:
+            added = _identifier(world, identifier)
+    if not change.resolves:
+        world.touched.intersection_update(before)
+    yield SETTLE
+    return RestoreReceipt(added)
