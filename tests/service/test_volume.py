@@ -42,6 +42,7 @@ async def own(instance_settings: Settings, tmp_path_factory: pytest.TempPathFact
 @pytest.fixture
 def settings_here(instance_settings: Settings, tmp_path: Path) -> Settings:
     """Settings of an instance with a data folder of its own."""
+    (tmp_path / "data").mkdir()
     return instance_settings.model_copy(update={"data_dir": tmp_path / "data"})
 
 
