@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := run
-.PHONY: run test scenarios-http lint bench lock clean migrate-status stores env backup restore import export
+.PHONY: run test test-long scenarios-http lint bench lock clean migrate-status stores env backup restore import export
 
 # `exec` lets signals reach the service itself.
 run: $(STAMP)
@@ -40,6 +40,11 @@ test: lint
 # The scenario files again, through HTTP on stores of their own: long, so not a part of `make test`.
 scenarios-http: $(STAMP)
 	@exec $(BIN)/python -m pytest tests/scenarios/check_through_the_api.py
+
+# Long checks: whole processes killed and restarted, a restore, imports. `check_newcomers` has a known counterexample.
+test-long: $(STAMP)
+	@exec $(BIN)/python -m pytest tests/service/check_volume.py tests/service/check_restore.py \
+		tests/service/check_two_processes.py tests/properties/check_newcomers.py
 
 lint: $(STAMP)
 	@$(BIN)/ruff check .

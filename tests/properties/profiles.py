@@ -1,6 +1,7 @@
 """How long the laws are tried: quickly by default, at length with HYPOTHESIS_PROFILE=deep.
 
-Examples are random in both, but the same in every build (CI); a failure prints the blob that reproduces it (`@reproduce_failure`). LAW_EXAMPLES sets
+Examples are random in both, but the same in every build (CI); a failure prints the blob that reproduces it
+(`@reproduce_failure`). LAW_EXAMPLES sets
 the number of examples by hand.
 """
 
