@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import secrets
-
 import pytest
 
 from service.clock import now_ms
 from service.model.times import rfc3339
-from tests.properties.profiles import DEEP
 from tests.service.instances import Api, Instance, fresh, link, name, named
-from tests.service.worlds import State, World, agreed, moment, profiles_in_state, shown_of, state_of
+from tests.service.worlds import State, World, agreed, moment, profiles_in_state, seeds, shown_of, state_of
 
-SEEDS = [secrets.randbits(32) for _ in range(20 if DEEP else 1)]
+SEEDS = seeds(1)
 CHANGES = 16
 Led = dict[str, tuple[str, str | None, frozenset[str]] | None]
 

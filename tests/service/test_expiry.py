@@ -193,10 +193,24 @@ async def test_the_neighbour_alone_asked_first(pair: tuple[Api, Api]) -> None:
     assert (await pair[0].lookup(newer)).names == [newer]
 
 
+@pytest.mark.xfail(
+    reason="what would end the sharing of a neighbour is not among the due times of an answer", strict=True
+)
+async def test_a_shared_device_that_is_shared_no_longer(pair: tuple[Api, Api]) -> None:
+    """One link less, and it bridges again: those at its other links change at that moment too."""
+    api, device, people = pair[0], fresh("device_id"), [fresh("login_id") for _ in range(10)]
+    await api.links(*(link(person, device) for person in people))
+    guest, due = fresh("login_id"), now_ms() + 4_000
+    await api.links(link(guest, device, expires_at=rfc3339(due)))
+    assert (await api.lookup(people[0])).names == [people[0]]
+    await until(due)
+    assert (await api.lookup(people[0])).names == sorted((device, *people))
+
+
 async def test_more_links_due_than_one_turn_flips(pair: tuple[Api, Api], monkeypatch: pytest.MonkeyPatch) -> None:
     """What a change is about is flipped before it; what is asked for and what is recorded is right all the same."""
     monkeypatch.setattr(observe, "DUE_LINKS_MAX", 5)
-    api, due = pair[0], now_ms() + SOON_MS
+    api, due = pair[0], now_ms() + 3 * SOON_MS
     people = [(fresh(), fresh("device_id")) for _ in range(40)]
     rival = fresh()
     batch: list[Json] = [link(a, b, expires_at=rfc3339(due)) for a, b in people]

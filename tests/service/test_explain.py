@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import secrets
 from pathlib import Path
 from typing import get_args
 
@@ -13,11 +12,10 @@ from service.api.schemas import SuggestionOut
 from service.clock import now_ms
 from service.model.evidence import Reason
 from service.model.times import rfc3339
-from tests.properties.profiles import DEEP
 from tests.service.instances import Api, Instance, Json, fresh, link, name, named
-from tests.service.worlds import World, agreed, until
+from tests.service.worlds import World, agreed, seeds, until
 
-SEEDS = [secrets.randbits(32) for _ in range(20 if DEEP else 3)]
+SEEDS = seeds(2)
 OLD = "2026-01-02T00:00:00Z"
 LEAST = {"deterministic": 0.5, "probabilistic": 0.9}
 

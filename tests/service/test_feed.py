@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import secrets
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 
@@ -15,9 +14,9 @@ import pytest
 from service.local import Stores
 from service.settings import Settings
 from tests.service.instances import Api, Client, Instance, Json, background, fresh, key_of, link, name
-from tests.service.worlds import World, agreed, profiles_in_state, tail
+from tests.service.worlds import World, agreed, profiles_in_state, seeds, tail
 
-WRITERS, CHANGES = 4, 12
+WRITERS, CHANGES = 4, 8
 
 
 class Follower:
@@ -40,8 +39,8 @@ class Follower:
                 members -= keys
             if event["to"] is not None:
                 self.members.setdefault(event["to"], set()).update(keys)
-        elif kind == "profile.split":
-            assert all(part in self.members for part in (profile_id, *event["into"])), "split into what is there"
+        elif kind == "profile.split":  # links of other tests fall due too, at profiles from before the beginning
+            assert profile_id not in self.members or all(part in self.members for part in event["into"])
 
     def partition(self, keys: set[str]) -> dict[str, frozenset[str]]:
         """Profile id → members, of those profiles that hold any of these."""
@@ -110,7 +109,7 @@ READERS: tuple[Read, ...] = (one_by_one, waiting, lagging, streaming)
 
 async def test_four_writers_on_two_instances_and_nothing_is_missed(instance: Instance, second: Instance) -> None:
     apis = (instance.api, second.api)
-    seed = secrets.randbits(32)
+    (seed,) = seeds(1, 1)
     worlds = [World(apis, seed + number) for number in range(WRITERS)]
     start = (await tail(instance.api))[1]
     over = asyncio.Event()

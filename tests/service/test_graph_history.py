@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import secrets
-
 import pytest
 
 from service.clock import now_ms
 from service.model.times import rfc3339
-from tests.properties.profiles import DEEP
 from tests.service.instances import Api, Instance, Json, fresh, link, name, named
-from tests.service.worlds import World, agreed, groupings, profiles_in_state, until
+from tests.service.worlds import World, agreed, groupings, profiles_in_state, seeds, until
 
-SEEDS = [secrets.randbits(32) for _ in range(20 if DEEP else 2)]
+SEEDS = seeds(1)
 CHANGES = 14
 
 
