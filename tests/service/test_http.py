@@ -306,6 +306,8 @@ async def test_every_documented_success_has_been_seen(api: Api) -> None:
     await api.post("/v1/profiles/lookup", {"identifiers": [named(a), named(fresh())]})
     consent = {"identifier": named(a), "purposes": {"advertising": "granted"}, "regulation": "GDPR", "source": "web"}
     await api.post("/v1/consents", consent)
+    decision = (await api.post("/v1/decisions", {"identifier": named(a), "destination": "meta_ads"})).json
+    assert (await api.get(f"/v1/decisions/{decision['decision_id']}")).json == decision
     assert (await api.call("DELETE", f"/v1/links/{found[0]['link_id']}")).json["status"] == "retracted"
     for path in ("/healthz", "/readyz", "/metrics"):
         await api.call("GET", path)
