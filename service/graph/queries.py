@@ -11,9 +11,9 @@ LINK_COLUMNS: LiteralString = """[r.id, r.method, r.confidence, r.source, r.rule
         r.first_observed_at, r.expires_at, r.evidence, r.due, r.inactive, r.retracted_at, r.reviewed,
         r.withheld, r.review"""
 
-# Plans of the statements that every request waits for are kept for good. Each is a walk from unique keys, so one made on
-# an empty graph is as good as one made on a full one, while making it again, as Neo4j does each time the graph has grown
-# by three quarters, takes up to a second of a core.
+# Plans of the statements that every request waits for are kept for good. Each is a walk from unique keys, so one made
+# on an empty graph is as good as one made on a full one, while making it again, as Neo4j does each time the graph has
+# grown by three quarters, takes up to a second of a core.
 KEPT_PLAN: LiteralString = "CYPHER replan=skip "
 
 TAKE_HEAD: LiteralString = (
