@@ -36,7 +36,7 @@ from service.commands.timely import Timely
 from service.commands.write_path import WriteLimits, WritePath
 from service.control.link_ids import link_ids_under
 from service.control.policy_document import compile_policy
-from service.errors import LocalStoreError, StartRefused
+from service.errors import FabricError, LocalStoreError, StartRefused
 from service.graph import migrations
 from service.graph.archive import GraphArchive
 from service.graph.audit import Chain
@@ -55,7 +55,7 @@ from service.local.journal import Journal, Refusal
 from service.local.secrets import api_keys, identity_key, webhook_secrets
 from service.model.changes import Origin, RecordConsent
 from service.resolution.profile_ids import births_under
-from service.settings import Settings
+from service.settings import MIGRATIONS_FOLDER, Settings
 from service.telemetry import METRICS, configure_logs
 from service.volume.exporting import Source, export_tables
 from service.volume.importing import Means, Request, import_rows
@@ -65,7 +65,6 @@ from service.welcome import welcome
 Say = Callable[[str], None]
 log = structlog.get_logger()
 
-MIGRATIONS_FOLDER: Final = Path(__file__).parents[1] / "graph_migrations"
 DEFAULT_POLICY: Final = Path(__file__).parent / "policies" / "default.json"
 _DRAIN_S: Final = 10
 _BULK_TURN_MS: Final = 300
@@ -112,6 +111,7 @@ async def _prepare(settings: Settings, driver: AsyncDriver, database: str, found
     if applied:
         say(f"migrations applied: {', '.join(applied)}")
     await founding.found(secret, text)
+    await founding.refuse_stranger(secret)  # another may have founded it while this one waited for the migrations
 
 
 async def _health_of(driver: AsyncDriver, database: str, cache: ProfileCache) -> Health:
@@ -192,8 +192,8 @@ async def assembled(
         stack.push_async_callback(outbox.stop)
         await ledger.plan_ahead()
         write_path.start()
-        await _apply_again(write_path, behind, say)
         stack.push_async_callback(write_path.stop)
+        await _apply_again(write_path, behind, say)
         sweeper.start()
         stack.push_async_callback(sweeper.stop)
         app = create_app(services, request_ids(clock.random_token(6)))
@@ -263,7 +263,9 @@ async def _apply_again(write_path: WritePath, refusals: Sequence[Refusal], say: 
             source=record.source or "",
             at=record.at,
         )
-        await write_path.submit([change], Origin("service:journal"), lambda _: (200, b""))
+        answered = await write_path.submit([change], Origin("service:journal"), lambda _: (200, b""))
+        if any(isinstance(outcome, FabricError) for outcome in answered.outcomes):
+            raise StartRefused(f"A refusal of the journal can't be applied again (its seq is {refusal.seq}).")
     if refusals:
         say(f"the graph was older than its journal: {len(refusals)} refusals applied again")
 
@@ -374,6 +376,7 @@ async def _serve_until_told(
         await asyncio.wait({serving, broken}, return_when=asyncio.FIRST_COMPLETED)
         if broken.done():
             raise LocalStoreError(broken.result())
+        serving.result()
     finally:
         remove_run_file(settings.data_dir)
         instance.services.feed.close()

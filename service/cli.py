@@ -20,13 +20,12 @@ from typing import Annotated, Any, Final
 import typer
 
 from service.errors import StartError
-from service.settings import Settings, SettingsRefused, load_settings
+from service.settings import MIGRATIONS_FOLDER, Settings, SettingsRefused, load_settings
 
 Command = Callable[[Settings], Coroutine[Any, Any, int]]
 
 # Turns make many short-lived objects at once: looking for cycles among them every 700 costs more than it finds.
 GC_THRESHOLDS: Final = (50_000, 20, 20)
-MIGRATIONS_FOLDER: Final = Path(__file__).parents[1] / "graph_migrations"
 _SIGNALS_UNTIL_HARD_END: Final = 3
 _END_S_MAX: Final = 25
 

@@ -89,6 +89,12 @@ ApiKeys = Annotated[_Lists, NoDecode, BeforeValidator(_lists_by_name), AfterVali
 WebhookSecrets = Annotated[_Lists, NoDecode, BeforeValidator(_lists_by_name), AfterValidator(_sound_secrets)]
 
 
+_PACKAGE: Final = Path(__file__).parent
+_PACKAGED: Final = _PACKAGE / "_graph_migrations"
+MIGRATIONS_FOLDER: Final = _PACKAGED if _PACKAGED.is_dir() else _PACKAGE.parent / "graph_migrations"
+"""Within an installed package, else beside it in the checkout."""
+
+
 class Settings(BaseSettings):
     """One attribute for each environment variable, which has its name in upper case. An empty one counts as not set."""
 

@@ -121,7 +121,7 @@ class GraphTurn:
 
     async def profiles(self, keys: Sequence[IdentifierKey]) -> dict[IdentifierKey, Profile]:
         """The profile of each identifier that is in one, as stored under the lock."""
-        rows = await self._rows(queries.READ_PROFILES, keys=list(keys))
+        rows = await self._rows(queries.READ_PROFILES, asked=list(keys))
         return {
             IdentifierKey(row["asked"]): records.profile_of(row["id"], row["stamp"], row["view"], row["due"])
             for row in rows
@@ -154,7 +154,7 @@ class GraphTurn:
             "joined": [records.row_of_stay(stay) for stay in plan.joined],
             "links_new": [records.row_of_link(stored, whole=False) for stored in plan.links_new],
             "links": [records.row_of_link(stored, whole=True) for stored in plan.links],
-            "turns": [self._turn(plan, seq, at)] if plan.drops or plan.events else [],
+            "turns": [self._turn(plan, seq, at)],
             "decisions": [records.row_of_decision(receipt) for receipt in plan.decisions],
             "entries": entries,
             "answers": [self._answer(answer, at, seq) for answer in plan.answers],
@@ -211,6 +211,7 @@ class GraphTurn:
         await (await self._transaction.run(newcomers.WRITE_NEWCOMERS, parameters)).consume()
 
     def _turn(self, plan: Plan, seq: int, at: int) -> dict[str, Any]:
+        """The turn's own entry: its operation id settles a lost commit; it is owed to the cache if there are drops."""
         turn = {
             "seq": seq,
             "at": at,
@@ -219,7 +220,8 @@ class GraphTurn:
             "drops": list(plan.drops),
         }
         shown = {profile_id for event in plan.events for profile_id in profiles_in(event)}
-        return {"turn": turn, "profiles": sorted(shown)}
+        owed = [True] if plan.drops or plan.events else []
+        return {"turn": turn, "owed": owed, "profiles": sorted(shown)}
 
     @staticmethod
     def _answer(answer: StoredAnswer, at: int, seq: int) -> dict[str, Any]:
@@ -240,8 +242,8 @@ class GraphTurn:
         except DriverError as error:  # the connection went; whether before or after the commit is not known
             raise OutcomeUnknown from error
         except Neo4jError as error:
-            if error.is_retryable():
-                raise OutcomeUnknown from error
+            if error.is_retryable() or (error.code or "").startswith("Neo.DatabaseError"):
+                raise OutcomeUnknown from error  # among these, a commit that failed half way through
             raise
 
 

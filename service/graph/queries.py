@@ -195,7 +195,8 @@ CREATE (v:Revocation)-[:OF]->(i) SET v = row.revocation
 
 CREATE_TURN: LiteralString = """
 UNWIND $rows AS row
-CREATE (t:Turn:Pending) SET t = row.turn
+CREATE (t:Turn) SET t = row.turn
+FOREACH (owed IN row.owed | SET t:Pending)
 WITH t, row UNWIND row.profiles AS id
 MATCH (p:Profile {id: id}) CREATE (p)-[:CHANGED {seq: t.seq}]->(t)
 """
@@ -247,8 +248,9 @@ WRITE: LiteralString = (
 READ_PROFILES: LiteralString = (
     KEPT_PLAN
     + """
-UNWIND $keys AS key
-MATCH (i:Identifier {key: key})-[:IN]->(p:Profile)
+UNWIND $asked AS key
+MATCH (i:Identifier {key: key}) WHERE i.first_seen IS NOT NULL
+OPTIONAL MATCH (i)-[:IN]->(p:Profile)
 RETURN key AS asked, p.id AS id, p.stamp AS stamp, p.view AS view, p.due AS due
 """
 )
@@ -256,9 +258,9 @@ RETURN key AS asked, p.id AS id, p.stamp AS stamp, p.view AS view, p.due AS due
 READ_PROFILES_BY_ID: LiteralString = (
     KEPT_PLAN
     + """
-UNWIND $ids AS id
+UNWIND $asked AS id
 MATCH (held:Profile {id: id})
-MATCH (i:Identifier {key: held.holder})-[:IN]->(p:Profile)
+OPTIONAL MATCH (:Identifier {key: held.holder})-[:IN]->(p:Profile)
 RETURN id AS asked, p.id AS id, p.stamp AS stamp, p.view AS view, p.due AS due
 """
 )
