@@ -1,4 +1,4 @@
-"""The command line: `python -m service run | stores | migrate-status | migrate`.
+"""The command line: `python -m service` run, stores, migrate, migrate-status, backup, restore, import, export.
 
 What goes wrong at the start ends in one line on stderr: status 2 for settings, 1 for the rest. SIGTERM and Ctrl-C
 cancel the command, which then ends its stores; that is a clean end, with status 0. Whatever has not ended 25 s later is
