@@ -197,7 +197,7 @@ async def assembled(
         sweeper.start()
         stack.push_async_callback(sweeper.stop)
         app = create_app(services, request_ids(clock.random_token(6)))
-        yield Assembled(app, services, policies, cache, founding, GraphBulk(driver, database))
+        yield Assembled(app, services, policies, cache, founding, GraphBulk(driver, database, ledger))
 
 
 class _Server(uvicorn.Server):
@@ -304,9 +304,8 @@ def _read_line(line: bytes) -> object:
 async def target_of(instance: Assembled) -> Target:
     """Where an export is brought in."""
     document = await instance.founding.policy(instance.policies.active().version) or {}
-    founding = instance.founding
-    fingerprint = await instance.bulk.fingerprint()
-    return Target(instance.services.write_path, founding.is_empty, founding.advance, fingerprint, document)
+    bulk, advance = instance.bulk, instance.founding.advance
+    return Target(instance.services.write_path, bulk.is_empty, advance, await bulk.fingerprint(), document)
 
 
 async def source_of(instance: Assembled) -> Source:

@@ -86,7 +86,7 @@ def people(seed: int, count: int) -> list[Json]:
     sent: list[Json] = []
 
     def one(a: str, b: str, **more: Any) -> None:
-        at = f"2026-{chance.randint(1, 12):02}-{chance.randint(1, 28):02}T0{chance.randint(0, 9)}:00:00Z"
+        at = f"2025-{chance.randint(1, 12):02}-{chance.randint(1, 28):02}T0{chance.randint(0, 9)}:00:00Z"
         sent.append(link(a, b, observed_at=at, source=chance.choice(("crm", "web")), **more))
 
     for number in range(count):
@@ -153,7 +153,7 @@ async def test_a_file_comes_to_what_the_api_makes_of_it(own: Stores, settings_he
     assert [item["seq"] for item in feed] == sorted({item["seq"] for item in feed})
     assert answer.json["profile_id"] == got["identifiers"][some][1]
     rows = [orjson.loads(line) for line in errors.read_bytes().splitlines()]
-    assert [row["row"] for row in rows] == [1, 3, 5, 7, 9]
+    assert sorted(row["row"] for row in rows) == [1, 3, 5, 7, 9]
     assert all(row["errors"][0]["pointer"] for row in rows)
     assert b"nobody" not in errors.read_bytes()
 
@@ -260,7 +260,9 @@ async def test_an_export_comes_back_to_the_same_profiles_and_ids(
     assert [len(list(rows_of(folder, table))) for table in TABLES] == [rows[table.name] for table in TABLES]
 
     await wipe(own)
-    async with opened(settings_here, own) as made:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    async with opened(settings_here.model_copy(update={"data_dir": elsewhere}), own) as made:
         await restore_export(folder, await target_of(made.assembled), quiet)
         got = await content(made.assembled)
         for part in wanted:
