@@ -128,8 +128,24 @@ def _due_around(world: World, keys: Iterable[IdentifierKey]) -> Generator[Wanted
     yield Wanted(profiles=profiles)
     around = _neighbours(world, profiles) | profiles
     yield Wanted(profiles=around)
+    yield from _due_beyond(world, around)
     ids = {link_id for profile in around for key in world.members[profile] for link_id in world.links_at.get(key, ())}
     return [world.links[link_id] for link_id in ids if falls_due(world.links[link_id], world.now)]
+
+
+def _due_beyond(world: World, profiles: Iterable[ProfileId]) -> Generator[Wanted, None, None]:
+    """Load what is due at neighbours that bridge nothing, where that may let them bridge again."""
+    ends = {
+        e
+        for p in profiles
+        for key in world.members[p]
+        for i in world.links_at.get(key, ())
+        for e in world.links[i].pair
+    }
+    over = {end for end in ends if (until := world.state(end).barred_until) is not None and until <= world.now}
+    yield Wanted(ends_of={end for end in over if not world.follows(end)})
+    rows = (row for end in over for row in world.ends_of.get(end, ()))
+    yield Wanted(links={link_id for link_id, _, due, _ in rows if due is not None and due <= world.now})
 
 
 def _neighbours(world: World, profiles: Iterable[ProfileId]) -> set[ProfileId]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 
+from service.commands.barring import keep_promises
 from service.commands.compose import due_among
 from service.commands.steps import Move, Settlement
 from service.commands.world import Wanted, World
@@ -196,9 +197,8 @@ def _note_dues(world: World, after: Iterable[ProfileId], ring: Iterable[ProfileI
     for profile_id in after:
         world.dues[profile_id] = soonest[profile_id]
     for profile_id in ring:
-        due, known = soonest[profile_id], world.dues.get(profile_id)
-        if due is not None and (known is None or due < known):
-            world.dues[profile_id] = world.lowered[profile_id] = due
+        if (due := soonest[profile_id]) is not None:
+            world.lower(profile_id, due)
 
 
 def _sooner(a: int | None, b: int | None) -> int | None:
@@ -207,4 +207,6 @@ def _sooner(a: int | None, b: int | None) -> int | None:
 
 def settle(world: World) -> Generator[Wanted, None, Settlement]:
     """Resolve what has been touched and put the outcome into the world."""
-    return conclude(world, (yield from partition(world)))
+    found = yield from partition(world)
+    yield from keep_promises(world, _keys(world, found.region))
+    return conclude(world, found)

@@ -60,6 +60,9 @@ class GraphTurn:
             rows = await self._rows(queries.LOAD_LINKS_OF, keys=list(wanted.links_of))
             self._links(loaded, rows)
             self._states(loaded, rows)
+        if wanted.ends_of:
+            rows = await self._rows(queries.LOAD_ENDS_OF, keys=list(wanted.ends_of))
+            loaded.ends_of = {IdentifierKey(row["key"]): [tuple(end) for end in row["ends"]] for row in rows}
         if wanted.ids:
             for row in await self._rows(queries.LOAD_IDS, ids=list(wanted.ids)):
                 if row["born"] is not None:

@@ -33,7 +33,23 @@ def consents_of_list(rows: Sequence[Sequence[Any]]) -> tuple[ConsentRecord, ...]
 
 def state_of(row: Sequence[Any]) -> tuple[IdentifierState, Reason | None]:
     """An identifier as stored, and the bar stored with it."""
-    key, first, last, sources, neighbours, linking, sides, named, holds, handed, consents, bar, profile = row
+    (
+        key,
+        first,
+        last,
+        sources,
+        neighbours,
+        linking,
+        sides,
+        named,
+        holds,
+        handed,
+        consents,
+        bar,
+        until,
+        lasting,
+        profile,
+    ) = row
     parsed = []
     for side in sides or ():
         assertion, _, number = side.rpartition(":")
@@ -51,6 +67,8 @@ def state_of(row: Sequence[Any]) -> tuple[IdentifierState, Reason | None]:
         tuple(handed or ()),
         consents_of_list(orjson.loads(consents)) if consents else (),
         profile,
+        until,
+        orjson.loads(lasting) if lasting else {},
     )
     return state, bar
 
@@ -72,6 +90,8 @@ def row_of_state(state: IdentifierState, bar: Reason | None, *, whole: bool) -> 
         "handed": list(state.handed) or None,
         "consents": orjson.dumps(consents_to_list(state.consents)).decode() if state.consents else None,
         "bar": bar,
+        "barred_until": state.barred_until,
+        "lasting": orjson.dumps(state.lasting).decode() if state.lasting else None,
     }
     return row if whole else {name: value for name, value in row.items() if value is not None}
 
