@@ -57,7 +57,7 @@ RETURN h.key AS household, collect(DISTINCT p.id) AS profiles
 # which one may not be linked.
 READ_OPEN_REVIEWS: LiteralString = (
     "MATCH (a:Identifier)-[r:LINK]->(b:Identifier) "
-    "WHERE r.review <= $worth AND (r.review < $worth OR r.id > $after) "
+    "WHERE r.review <= $worth AND (r.review < $worth OR r.id > $after) AND coalesce(r.due > timestamp(), true) "
     "AND a.linking IS NULL AND b.linking IS NULL AND NOT EXISTS { MATCH (a)-[:IN]->(:Profile)<-[:IN]-(b) } "
     "WITH a, r, b ORDER BY r.review DESC, r.id LIMIT $limit RETURN "
     + LINK_COLUMNS
@@ -72,7 +72,8 @@ READ_CLOSED_REVIEWS: LiteralString = (
 )
 
 READ_REVIEWS_AT: LiteralString = (
-    "MATCH (i:Identifier {key: $key})-[r:LINK]-() WHERE r.review IS NOT NULL OR r.reviewed IS NOT NULL "
+    "MATCH (i:Identifier {key: $key})-[r:LINK]-() "
+    "WHERE r.reviewed IS NOT NULL OR r.review IS NOT NULL AND coalesce(r.due > timestamp(), true) "
     "WITH r, startNode(r) AS a, endNode(r) AS b "
     "WHERE r.reviewed IS NOT NULL OR a.linking IS NULL AND b.linking IS NULL "
     "AND NOT EXISTS { MATCH (a)-[:IN]->(:Profile)<-[:IN]-(b) } "

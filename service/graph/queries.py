@@ -40,9 +40,9 @@ LOAD: LiteralString = (
     "CALL (profiles) { UNWIND profiles AS p MATCH (p)<-[:IN]-(i:Identifier) RETURN collect([p.due, "
     + _STATE
     + ", p.id]]) AS members } "
-    # Links of members that bridge, with what is known of an end outside the profile.
+    # Links of members that bridge and those that wait for a steward, with what is known of an end outside the profile.
     "CALL (profiles) { UNWIND profiles AS p MATCH (p)<-[:IN]-(m:Identifier) WHERE m.bar IS NULL "
-    "MATCH (m)-[r:LINK]-(i:Identifier) WHERE r.inactive IS NULL "
+    "MATCH (m)-[r:LINK]-(i:Identifier) WHERE r.inactive IS NULL OR r.review IS NOT NULL "
     "OPTIONAL MATCH (i)-[:IN]->(q:Profile) "
     "WITH p, m, r, i, q WHERE q IS NULL OR q <> p OR m.key < i.key OR i.bar IS NOT NULL "
     "RETURN collect([" + LINK_COLUMNS + ", startNode(r).key, endNode(r).key], "

@@ -114,9 +114,9 @@ def reviewed_link_of(row: Sequence[Any]) -> tuple[Link, Reason | None, float | N
 
 
 def row_of_link(stored: StoredLink, *, whole: bool) -> Row:
-    """`{"a", "b", "link": properties}`. Only a link that can still expire carries its due time."""
+    """`{"a", "b", "link": properties}`. Only a link that can still expire, or waits for a steward, has its due time."""
     link = stored.link
-    waits = link.inactive is None or link.inactive == "link_not_permitted"
+    waits = link.inactive is None or link.inactive == "link_not_permitted" or stored.review is not None
     row: Row = {
         "id": link.link_id,
         "method": link.method,

@@ -95,7 +95,9 @@ def test_changes_of_a_turn_that_is_behind_see_what_is_due_flipped(
 
 @tried(quick=60, deep=1_500)
 @given(policy=policies(), sent=st.lists(reports(), min_size=1, max_size=12), batch=st.integers(1, 12), data=st.data())
-def test_an_answer_holds_until_it_says(policy: Policy, sent: list[ObserveLink], batch: int, data: st.DataObject) -> None:
+def test_an_answer_holds_until_it_says(
+    policy: Policy, sent: list[ObserveLink], batch: int, data: st.DataObject
+) -> None:
     """Up to the time that a profile is said to hold, nothing about it changes by time alone, neighbours included; and
     whoever asks at that time, before any sweep, has it flipped. Where the size of profiles binds, a change can reach
     further than to neighbours; that is for the sweep.
