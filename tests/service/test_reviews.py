@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from service.clock import now_ms
+from service.commands.gauges import Gauges
 from service.model.times import rfc3339
-from tests.service.instances import Api, Json, Reply, fresh, link, name, named
+from service.telemetry import METRICS
+from tests.service.instances import Api, Instance, Json, Reply, fresh, link, name, named
 from tests.service.worlds import agreed, until
 
 OLD = "2026-01-02T00:00:00Z"
@@ -281,3 +283,20 @@ async def test_what_is_refused(api: Api) -> None:
     assert (await api.get("/v1/reviews", cursor="nonsense")).status == 422
     assert (await api.get("/v1/reviews", status="perhaps")).status == 422
     assert (await api.role("collector").get("/v1/reviews")).status == 403
+
+
+async def test_how_many_wait_is_measured(instance: Instance) -> None:
+    api = instance.api
+    gauges = Gauges(instance.assembled.services.archive.count_open_reviews, METRICS)
+
+    async def measured() -> float:
+        await gauges.read()
+        lines = (await api.get("/metrics")).body.decode().splitlines()
+        return float(next(line for line in lines if line.startswith("fabric_reviews_open ")).split()[1])
+
+    before = await measured()
+    assert before == len(await queue(api, 1_000))
+    a, _ = await probable(api)
+    assert await measured() == before + 1
+    await judge(api, (await open_at(api, a))[0], "dismiss")
+    assert await measured() == before

@@ -5,17 +5,15 @@ from __future__ import annotations
 import asyncio
 import csv
 import random
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import neo4j
 import orjson
 import pytest
 
 from service.bootstrap import Assembled, means_of, source_of, target_of
 from service.errors import StartRefused
-from service.local import Stores, local_stores
+from service.local import Stores
 from service.settings import Settings
 from service.volume.exporting import MANIFEST, export_tables
 from service.volume.importing import Request, import_rows
@@ -23,38 +21,12 @@ from service.volume.loading import Loaded
 from service.volume.restoring import restore_export, rows_of
 from service.volume.tables import TABLES
 from tests.service.instances import Instance, Json, link, opened, quiet
+from tests.service.own import wipe
 
 COLUMNS = (
     "a_namespace", "a_value", "b_namespace", "b_value", "method", "confidence", "source", "rule", "observed_at",
 )  # fmt: skip
 BAD = 5
-
-
-@pytest.fixture(scope="module")
-async def own(instance_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stores]:
-    """Stores that no other test writes to."""
-    folder = tmp_path_factory.mktemp("volume")
-    settings = instance_settings.model_copy(update={"data_dir": folder, "neo4j_uri": None, "redis_url": None})
-    async with local_stores(settings, quiet) as stores:
-        yield stores
-
-
-@pytest.fixture
-def settings_here(instance_settings: Settings, tmp_path: Path) -> Settings:
-    """Settings of an instance with a data folder of its own."""
-    (tmp_path / "data").mkdir()
-    return instance_settings.model_copy(update={"data_dir": tmp_path / "data"})
-
-
-async def wipe(stores: Stores) -> None:
-    """An empty graph, as it is before migrations have run."""
-    auth = (stores.neo4j_user, stores.neo4j_password)
-    async with neo4j.AsyncGraphDatabase.driver(stores.neo4j_uri, auth=auth) as driver:
-        await driver.execute_query("MATCH (n) DETACH DELETE n")
-        for kind in ("CONSTRAINT", "INDEX"):
-            found = await driver.execute_query(f"SHOW {kind} YIELD name, type WHERE type <> 'LOOKUP'")
-            for row in found.records:
-                await driver.execute_query(f"DROP {kind} {row['name']} IF EXISTS")
 
 
 async def content(made: Assembled) -> dict[str, Any]:
