@@ -27,10 +27,12 @@ from service.clock import SystemClock, random_bytes
 from service.commands.account import pseudonyms_under
 from service.commands.explain import Explainer
 from service.commands.feed import Feed
+from service.commands.gauges import Gauges
 from service.commands.graph_view import GraphView
 from service.commands.lookup import Lookup
 from service.commands.outbox import Outbox
 from service.commands.policies import Policies
+from service.commands.sealing import Sealer
 from service.commands.sweep import Sweeper
 from service.commands.timely import Timely
 from service.commands.write_path import WriteLimits, WritePath
@@ -47,11 +49,14 @@ from service.graph.founding import Founding
 from service.graph.ledger import GraphLedger
 from service.graph.newcomers import rows_of
 from service.graph.reader import GraphReader
+from service.graph.stretches import GraphStretches
 from service.graph.unread import GraphUnread
 from service.local import Stores, local_stores
 from service.local.data_dir import remove_run_file, write_run_file
 from service.local.joined import joined_stores
 from service.local.journal import Journal, Refusal
+from service.local.sealed import FOLDER as SEALED_FOLDER
+from service.local.sealed import SqliteSealed
 from service.local.secrets import api_keys, identity_key, webhook_secrets
 from service.model.changes import Origin, RecordConsent
 from service.resolution.profile_ids import births_under
@@ -147,7 +152,9 @@ async def assembled(
         policies = Policies(founding.policy)
         await policies.at(await founding.active_version())
         reader = GraphReader(driver, database)
-        archive = GraphArchive(driver, database)
+        sealed = SqliteSealed(settings.sealed_dir or settings.data_dir / SEALED_FOLDER)
+        stack.callback(sealed.close)
+        archive = GraphArchive(driver, database, sealed)
         ledger = GraphLedger(driver, database, Chain(), timeout_ms=settings.transaction_timeout_ms)
         journal = Journal(settings.data_dir)
         outbox = Outbox(ledger, cache, METRICS)
@@ -176,7 +183,7 @@ async def assembled(
             Explainer(ledger.look, archive, timely, policies.active, births_under(secret), clock.now_ms),
             GraphView(timely, archive, ledger.look),
             Feed(archive, clock),
-            GraphAudit(driver, database),
+            GraphAudit(driver, database, sealed),
             pseudonyms_under(secret),
             link_ids_under(secret),
             lambda: _health_of(driver, database, cache),
@@ -196,8 +203,15 @@ async def assembled(
         await _apply_again(write_path, behind, say)
         sweeper.start()
         stack.push_async_callback(sweeper.stop)
+        gauges = Gauges(archive.count_open_reviews, METRICS)
+        gauges.start()
+        stack.push_async_callback(gauges.stop)
+        sealer = Sealer(GraphStretches(driver, database), sealed, settings.keep_days * 86_400_000)
+        if settings.seals:
+            sealer.start()
+            stack.push_async_callback(sealer.stop)
         app = create_app(services, request_ids(clock.random_token(6)))
-        yield Assembled(app, services, policies, cache, founding, GraphBulk(driver, database))
+        yield Assembled(app, services, policies, cache, founding, GraphBulk(driver, database, ledger))
 
 
 class _Server(uvicorn.Server):
@@ -306,9 +320,8 @@ def _read_line(line: bytes) -> object:
 async def target_of(instance: Assembled) -> Target:
     """Where an export is brought in."""
     document = await instance.founding.policy(instance.policies.active().version) or {}
-    founding = instance.founding
-    fingerprint = await instance.bulk.fingerprint()
-    return Target(instance.services.write_path, founding.is_empty, founding.advance, fingerprint, document)
+    bulk, advance = instance.bulk, instance.founding.advance
+    return Target(instance.services.write_path, bulk.is_empty, advance, await bulk.fingerprint(), document)
 
 
 async def source_of(instance: Assembled) -> Source:

@@ -267,6 +267,7 @@ class Metrics:
         # `result`: applied, duplicate, or the code of the error it was refused with.
         self.webhooks = Counter("fabric_webhooks_total", "Webhooks taken.", ("provider", "result"), registry=r)
 
+        self.reviews_open = Gauge("fabric_reviews_open", "Links that wait for a steward.", registry=r)
         self.outbox_pending = Gauge("fabric_outbox_pending", "Outbox entries not yet through.", registry=r)
         store_up = Gauge("fabric_store_up", "1 while the store answers.", ("store",), registry=r)
         self.neo4j_up = store_up.labels("neo4j")

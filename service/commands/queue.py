@@ -50,6 +50,7 @@ class Job:
     outcomes: list[Outcome] = field(default_factory=list)
     taken: int = 0
     newcomers: Sequence[Newcomers] = ()
+    absent_at: int = -1
 
     @property
     def waiting(self) -> int:

@@ -89,6 +89,8 @@ class WritePath:
         self._wake = asyncio.Event()
         self._loop: asyncio.Task[None] | None = None
         self._running: dict[str, Job] = {}
+        self._last_seq = -1
+        self._alone_since = 0
         self._stopping = False
 
     # ---- life
@@ -129,15 +131,18 @@ class WritePath:
         self._wake.set()
         return await future
 
-    async def submit_newcomers(self, parts: Sequence[Newcomers], origin: Origin) -> Answered:
+    async def submit_newcomers(self, parts: Sequence[Newcomers], origin: Origin, absent_at: int = -1) -> Answered:
         """Write what was resolved ahead, in one turn. Status 409: it does not stand any more, and nothing was written;
         else 200 with the sequence numbers `[before, after]` as body. Raises FabricError as `submit` does.
+
+        `absent_at`: a sequence number at which the identifiers were found to be unknown, by a caller who knows what
+        this instance was asked to write since. Where no other has written since, they are not looked for again.
         """
         if self._stopping:
             raise StoreUnavailable("The service is shutting down.")
         future: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()
         now = self._clock.monotonic_s()
-        self._queue.put(Job((), origin, lambda _: (409, b""), future, now, newcomers=parts))
+        self._queue.put(Job((), origin, lambda _: (409, b""), future, now, newcomers=parts, absent_at=absent_at))
         self._wake.set()
         return await future
 
@@ -268,6 +273,8 @@ class WritePath:
             head = await turn.take_head()
             policy = await self._policy_at(head.policy_version)
             self._outbox.found(head.pending)
+            if head.seq != self._last_seq:
+                self._alone_since = head.seq
             if slices[0].job.newcomers:
                 return await self._found(turn, head, policy, slices[0].job)
             world = World(policy, self._births, head.now, head.seq)
@@ -306,6 +313,7 @@ class WritePath:
             await turn.commit()
         except OutcomeUnknown as error:
             raise _Unsettled(attempt, plan.drops) from error
+        self._last_seq = attempt.seq
         self._outbox.marked(marks)
         if plan.drops or plan.events:
             self._outbox.owes(attempt.seq, plan.drops)
@@ -316,9 +324,10 @@ class WritePath:
         parts, attempt = job.newcomers, _Attempt(head.seq, [[]])
         if not all(part.stands(policy, head.now) for part in parts):
             return attempt
-        keys = {key for part in parts for key in part.keys}
-        if await turn.load(Wanted(identifiers=keys), head.now) != Loaded():
-            return attempt
+        if job.absent_at < self._alone_since:
+            keys = {key for part in parts for key in part.keys}
+            if await turn.load(Wanted(identifiers=keys), head.now) != Loaded():
+                return attempt
         entries = [Entry(body) for part in parts for body in part.entry(job.origin)]
         drops = [key for part in parts for key in part.drops]
         attempt.seq = head.seq + sum(len(part.events) for part in parts) + 1
@@ -329,6 +338,7 @@ class WritePath:
             await turn.commit()
         except OutcomeUnknown as error:
             raise _Unsettled(attempt, drops) from error
+        self._last_seq = attempt.seq
         self._outbox.marked(marks)
         self._outbox.owes(attempt.seq, drops)
         return attempt

@@ -21,6 +21,8 @@ from service.model.changes import Remembered
 from service.model.identifiers import IdentifierKey, ProfileId
 from service.model.profile import Profile
 
+_PLAN_S_MAX = 120.0  # a second on an idle machine
+
 
 class GraphTurn:
     """One write transaction; see `service.commands.ports.Turn`."""
@@ -60,6 +62,9 @@ class GraphTurn:
             rows = await self._rows(queries.LOAD_LINKS_OF, keys=list(wanted.links_of))
             self._links(loaded, rows)
             self._states(loaded, rows)
+        if wanted.ends_of:
+            rows = await self._rows(queries.LOAD_ENDS_OF, keys=list(wanted.ends_of))
+            loaded.ends_of = {IdentifierKey(row["key"]): [tuple(end) for end in row["ends"]] for row in rows}
         if wanted.ids:
             for row in await self._rows(queries.LOAD_IDS, ids=list(wanted.ids)):
                 if row["born"] is not None:
@@ -257,11 +262,11 @@ class GraphLedger:
         self._timeout_s = timeout_ms / 1000
 
     @asynccontextmanager
-    async def turn(self, op: str) -> AsyncIterator[GraphTurn]:
+    async def turn(self, op: str, timeout_s: float | None = None) -> AsyncIterator[GraphTurn]:
         """Begin a transaction; leaving without commit rolls back. Raises StoreUnavailable."""
         try:
             async with self._driver.session(database=self._database) as session:
-                transaction = await session.begin_transaction(timeout=self._timeout_s)
+                transaction = await session.begin_transaction(timeout=timeout_s or self._timeout_s)
                 try:
                     yield GraphTurn(transaction, op, self._chain)
                 finally:
@@ -275,7 +280,7 @@ class GraphLedger:
 
     async def plan_ahead(self) -> None:
         """Have the two large statements planned before anybody waits for them; nothing is read or written."""
-        async with self.turn("") as turn:
+        async with self.turn("", _PLAN_S_MAX) as turn:
             await turn.load(Wanted(identifiers={IdentifierKey("")}), 0)
             await turn.plan_write()
 

@@ -6,7 +6,7 @@ from typing import Final, LiteralString
 
 # Columns of an identifier and of a link, in the order that `records` reads them.
 _STATE: LiteralString = """[i.key, i.first_seen, i.last_seen, i.sources, i.neighbours, i.linking, i.sides, i.named,
-        i.holds, i.handed, i.consents, i.bar"""
+        i.holds, i.handed, i.consents, i.bar, i.barred_until, i.lasting"""
 LINK_COLUMNS: LiteralString = """[r.id, r.method, r.confidence, r.source, r.rule, r.rule_version, r.observed_at,
         r.first_observed_at, r.expires_at, r.evidence, r.due, r.inactive, r.retracted_at, r.reviewed,
         r.withheld, r.review"""
@@ -49,9 +49,9 @@ LOAD: LiteralString = (
     "CALL (profiles) { UNWIND profiles AS p MATCH (p)<-[:IN]-(i:Identifier) RETURN collect([p.due, "
     + _STATE
     + ", p.id]]) AS members } "
-    # Links of members that bridge, with what is known of an end outside the profile.
+    # Links of members that bridge and those that wait for a steward, with what is known of an end outside the profile.
     "CALL (profiles) { UNWIND profiles AS p MATCH (p)<-[:IN]-(m:Identifier) WHERE m.bar IS NULL "
-    "MATCH (m)-[r:LINK]-(i:Identifier) WHERE r.inactive IS NULL "
+    "MATCH (m)-[r:LINK]-(i:Identifier) WHERE r.inactive IS NULL OR r.review IS NOT NULL "
     "OPTIONAL MATCH (i)-[:IN]->(q:Profile) "
     "WITH p, m, r, i, q WHERE q IS NULL OR q <> p OR m.key < i.key OR i.bar IS NOT NULL "
     "RETURN collect([" + LINK_COLUMNS + ", startNode(r).key, endNode(r).key], "
@@ -75,6 +75,13 @@ LOAD_LINKS_OF: LiteralString = (
     + _STATE
     + ", p.id] AS state"
 )
+
+# Of an identifier's active links, however many they are, only where they lead and when they end.
+LOAD_ENDS_OF: LiteralString = """
+UNWIND $keys AS key MATCH (:Identifier {key: key})-[r:LINK WHERE r.inactive IS NULL]-(i:Identifier)
+OPTIONAL MATCH (i)-[:IN]->(p:Profile)
+RETURN key, collect([r.id, i.key, r.due, p.id]) AS ends
+"""
 
 LOAD_IDS: LiteralString = """
 UNWIND $ids AS id MATCH (p:Profile {id: id}) RETURN id, p.born AS born, p.hands AS hands
