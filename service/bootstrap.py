@@ -27,6 +27,7 @@ from service.clock import SystemClock, random_bytes
 from service.commands.account import pseudonyms_under
 from service.commands.explain import Explainer
 from service.commands.feed import Feed
+from service.commands.follow import Follower
 from service.commands.graph_view import GraphView
 from service.commands.lookup import Lookup
 from service.commands.outbox import Outbox
@@ -46,6 +47,7 @@ from service.graph.driver import AsyncDriver, answers, open_driver
 from service.graph.founding import Founding
 from service.graph.ledger import GraphLedger
 from service.graph.newcomers import rows_of
+from service.graph.policies import GraphPolicies
 from service.graph.reader import GraphReader
 from service.graph.unread import GraphUnread
 from service.local import Stores, local_stores
@@ -144,8 +146,8 @@ async def assembled(
         cache = ProfileCache(stores.redis_url, now_ms=clock.now_ms, random_bytes=random_bytes)
         stack.push_async_callback(cache.close)
         await cache.start()
-        policies = Policies(founding.policy)
-        await policies.at(await founding.active_version())
+        policies = Policies(GraphPolicies(driver, database), cache)
+        await policies.current()
         reader = GraphReader(driver, database)
         archive = GraphArchive(driver, database)
         ledger = GraphLedger(driver, database, Chain(), timeout_ms=settings.transaction_timeout_ms)
@@ -154,7 +156,7 @@ async def assembled(
         write_path = WritePath(
             ledger,
             outbox,
-            policies.at,
+            policies.learn,
             births_under(secret),
             pseudonyms_under(secret),
             clock,
@@ -164,6 +166,7 @@ async def assembled(
         )
         sweeper = Sweeper(write_path, reader.is_due)
         timely = Timely(reader, archive, sweeper.apply_due, clock.now_ms)
+        follower = Follower(write_path, policies.store)
         lookup = Lookup(cache, timely, policies, clock, METRICS)
         services = Services(
             keyring,
@@ -184,6 +187,8 @@ async def assembled(
             settings.max_body_bytes,
             webhook_keys,
             GraphUnread(driver, database),
+            policies,
+            follower,
         )
         behind = journal.refusals(await founding.seq())
         if behind:
@@ -194,6 +199,8 @@ async def assembled(
         write_path.start()
         await _apply_again(write_path, behind, say)
         stack.push_async_callback(write_path.stop)
+        follower.start()
+        stack.push_async_callback(follower.stop)
         sweeper.start()
         stack.push_async_callback(sweeper.stop)
         app = create_app(services, request_ids(clock.random_token(6)))

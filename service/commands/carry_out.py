@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 
-from service.commands import decisions, observe, restore, review, revoke, steward
+from service.commands import decisions, observe, policy_acts, resolve_anew, restore, review, revoke, steward
 from service.commands.account import cause_of
 from service.commands.announce import ASSERTION, Event, events_of
 from service.commands.compose import note_versions
@@ -16,16 +16,20 @@ from service.commands.steps import Settle, Settlement, Step
 from service.commands.world import Wanted, World
 from service.errors import FabricError
 from service.model.changes import (
+    ActivatePolicy,
     Change,
     Decide,
+    DraftPolicy,
     Evidence,
     ExpireDue,
     Judge,
     Merge,
     ObserveLink,
     Origin,
+    PolicyReceipt,
     Receipt,
     RecordConsent,
+    ResolveAnew,
     Restore,
     RetractLink,
     Revoke,
@@ -72,6 +76,8 @@ def wanted_by(change: Change) -> Wanted:
             return observe.wanted_by_expiry(change)
         case Restore():
             return restore.wanted_by_restoring(change)
+        case DraftPolicy() | ActivatePolicy() | ResolveAnew():
+            return Wanted()  # they say themselves what they need
         case Decide():
             return Wanted()  # it is made on the profile as stored, see `decisions`
 
@@ -99,6 +105,12 @@ def step_of(world: World, change: Evidence, origin: Origin, new_id: NewId) -> St
             return observe.expire_due(world, change)
         case Restore():
             return restore.restore(world, change)
+        case DraftPolicy():
+            return policy_acts.draft_policy(world, change)
+        case ActivatePolicy():
+            return policy_acts.activate_policy(world, change)
+        case ResolveAnew():
+            return resolve_anew.resolve_anew(world, change)
 
 
 def _stands_alone(change: Change) -> bool:
@@ -238,6 +250,10 @@ class Carrier:
                 profile = self._world.state(change.identifier).profile
                 if profile is not None:
                     events.append({"type": "consent.changed", "profile_id": profile})
+            elif isinstance(outcome, PolicyReceipt) and outcome.former is not None:
+                version = outcome.kept.version
+                told = {"policy_version": version, "former": outcome.former}
+                events.append({"type": "policy.activated", "profile_id": None, **told})
             elif isinstance(outcome, StewardReceipt) and outcome.applied:
                 shown = sorted({grouping.profile_id for grouping in (*outcome.before, *outcome.after)})
                 events.append({"type": ASSERTION, "profile_id": None, "profiles": shown})

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from service.commands.desk import Deskwork
 from service.commands.world import Version, World
+from service.model.cached import POLICY_KEY
 from service.model.changes import DecisionReceipt, Remembered, Revocation
 from service.model.evidence import Assertion, ConsentRecord, Hand, Link, Reason
 from service.model.identifiers import IdentifierKey, ProfileId
@@ -99,6 +101,7 @@ class Plan:
     entries: list[Entry] = field(default_factory=list)
     answers: list[StoredAnswer] = field(default_factory=list)
     drops: list[IdentifierKey] = field(default_factory=list)
+    desk: Deskwork | None = None
     reviews_more: int = 0
 
     @property
@@ -117,6 +120,7 @@ class Plan:
             or self.revocations
             or self.entries
             or self.ids
+            or self.desk
         )
 
 
@@ -211,5 +215,9 @@ def plan_of(world: World) -> Plan:
             drops.update(member.key for member in stored.profile.members)
     for profile_id in plan.lowered:
         drops |= world.members[profile_id]
+    if world.desk.changed:
+        plan.desk = world.desk
+    if world.desk.activated is not None:
+        drops.add(IdentifierKey(POLICY_KEY))  # what look-ups know of the version in force
     plan.drops = sorted(drops)
     return plan

@@ -11,7 +11,7 @@ from enum import IntEnum
 from service.commands.carry_out import Outcome
 from service.commands.newcomers import Newcomers
 from service.errors import Busy
-from service.model.changes import Change, Decide, ExpireDue, Origin, RecordConsent, Revoke
+from service.model.changes import ActivatePolicy, Change, Decide, ExpireDue, Origin, RecordConsent, ResolveAnew, Revoke
 
 WHOLE_MAX = 128  # no turn is smaller than that
 
@@ -63,8 +63,8 @@ class Job:
 
     @property
     def alone(self) -> bool:
-        """A preview, and what was resolved ahead, has a turn to itself."""
-        return bool(self.newcomers) or self.is_preview
+        """A preview, what was resolved ahead, and a change of the policy that the turn goes by has one to itself."""
+        return bool(self.newcomers) or self.is_preview or isinstance(next(iter(self.changes), None), ActivatePolicy)
 
     @property
     def is_whole(self) -> bool:
@@ -81,7 +81,7 @@ class Job:
             return Priority.REVOCATION
         if isinstance(first, Decide):
             return Priority.DECISION
-        return Priority.BACKGROUND if isinstance(first, ExpireDue) else Priority.ORDINARY
+        return Priority.BACKGROUND if isinstance(first, ExpireDue | ResolveAnew) else Priority.ORDINARY
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from dataclasses import replace
 from service.commands.steps import SETTLE, Step
 from service.commands.steward import set_hand
 from service.commands.world import Wanted, World
-from service.control.effective_consent import linking_permitted
+from service.control.linking import linkable
 from service.model.changes import KeptConsent, KeptId, KeptIdentifier, Restore, RestoreReceipt, Revocation
 from service.model.evidence import Assertion, Link
 from service.model.identifiers import IdentifierKey
@@ -44,7 +44,7 @@ def _identifier(world: World, kept: KeptIdentifier) -> bool:
     same = (state.first_seen, state.last_seen, state.sources, state.consents)
     added = same != (kept.first_seen, kept.last_seen, kept.sources, kept.consents)
     if added:
-        linking = linking_permitted(kept.consents, world.policy)
+        linking = linkable(kept.key, kept.consents, world.policy)
         world.change(
             state._replace(
                 first_seen=kept.first_seen,

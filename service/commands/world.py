@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from service.commands.desk import DeskLoaded, DeskWanted, Deskwork
 from service.control.effective_consent import linking_permitted
 from service.model.changes import Revocation
 from service.model.evidence import Assertion, Bond, ConsentRecord, Hand, Link, Reason, Tier
 from service.model.identifiers import AssertionId, IdentifierKey, LinkId, Pair, ProfileId, pair_of
 from service.model.policy import Namespace, Policy
+from service.model.policy_versions import Desk
 from service.model.profile import Profile
 from service.model.state import IdentifierState
 from service.resolution.activity import inactive_of
@@ -39,9 +41,11 @@ class Wanted:
     assertions: set[AssertionId] = field(default_factory=set)
     due: int = 0
     around: bool = False
+    desk: DeskWanted | None = None
 
     def __bool__(self) -> bool:
-        return any((self.identifiers, self.pairs, self.links, self.links_of, self.profiles, self.ids, self.assertions))
+        evidence = (self.identifiers, self.pairs, self.links, self.links_of, self.profiles, self.ids, self.assertions)
+        return any(evidence) or self.desk is not None
 
     def add(self, other: Wanted) -> None:
         """Want what `other` wants as well."""
@@ -62,7 +66,7 @@ class Loaded:
 
     `profiles`: id → present members. `unfollowed`: members whose links were left out because they bridge nothing.
     `dues`: until when each profile holds. `born`: id → the identifier that it was born from. `hands`: those in force,
-    by id. `due`: the links that have fallen due.
+    by id. `due`: the links that have fallen due. `bars`: why an identifier bridged nothing when it was last written.
     """
 
     identifiers: list[IdentifierState] = field(default_factory=list)
@@ -76,6 +80,8 @@ class Loaded:
     hands: dict[ProfileId, tuple[Hand, ...]] = field(default_factory=dict)
     assertions: list[Assertion] = field(default_factory=list)
     due: list[LinkId] = field(default_factory=list)
+    bars: dict[IdentifierKey, Reason] = field(default_factory=dict)
+    desk: DeskLoaded | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +100,8 @@ class World:
     change of a profile has a time of its own. `behind`: more links have fallen due than one turn flips.
     """
 
-    def __init__(self, policy: Policy, births: Births, now: int, seq: int) -> None:
+    def __init__(self, policy: Policy, births: Births, now: int, seq: int, desk: Desk | None = None) -> None:
+        self.desk = Deskwork(desk or Desk())
         self.policy = policy
         self.births = births
         self.now = now
@@ -114,6 +121,7 @@ class World:
         self.seen_before: set[IdentifierKey] = set()
         self.recorded: list[tuple[IdentifierKey, ConsentRecord]] = []
         self.revocations: list[Revocation] = []
+        self.stored_bars: dict[IdentifierKey, Reason] = {}
         self.stored_states: dict[IdentifierKey, IdentifierState] = {}
         self.stored_links: dict[LinkId, tuple[Link, Reason | None, float | None]] = {}
         self.stored_hands: dict[ProfileId, tuple[Hand, ...]] = {}
@@ -139,6 +147,8 @@ class World:
         for state in loaded.identifiers:
             if state.key not in self.states:
                 self.states[state.key] = self.stored_states[state.key] = state
+                if state.key in loaded.bars:
+                    self.stored_bars[state.key] = loaded.bars[state.key]
         for link in loaded.links:
             if link.link_id not in self.links:
                 self._put(link)
@@ -164,6 +174,8 @@ class World:
         self._links_of_known |= wanted.links_of
         if wanted.due:
             self.due = loaded.due
+        if loaded.desk is not None:
+            self.desk.take(loaded.desk)
 
     def missing(self, wanted: Wanted) -> Wanted:
         """The part of `wanted` that is not here yet."""
@@ -177,6 +189,7 @@ class World:
             {assertion for assertion in wanted.assertions if assertion not in self.assertions},
             wanted.due,
             wanted.around,
+            wanted.desk,
         )
 
     def follows(self, key: IdentifierKey) -> bool:

@@ -18,7 +18,9 @@ WITH h
 OPTIONAL MATCH (t:Pending)
 WITH h, t ORDER BY t.seq
 RETURN h.seq AS seq, h.at AS at, h.audit_seq AS audit_seq, h.audit_hash AS audit_hash,
-       h.policy_version AS policy_version, timestamp() AS now, collect([t.seq, t.drops]) AS pending,
+       h.policy_version AS policy_version, h.policy_since AS policy_since, h.policy_last AS policy_last,
+       h.policy_former AS policy_former, h.policy_pass AS policy_pass,
+       timestamp() AS now, collect([t.seq, t.drops]) AS pending,
        EXISTS { MATCH ()-[r:LINK]->() WHERE r.due <= timestamp() } AS due
 """
 

@@ -8,6 +8,8 @@ from typing import Literal
 from service.model.decision import Decision
 from service.model.evidence import Assertion, ConsentRecord, ConsentState, Link, Method, Reason, Verdict
 from service.model.identifiers import AssertionId, IdentifierKey, LinkId, ProfileId
+from service.model.policy import Policy
+from service.model.policy_versions import Pass, PolicyVersion
 
 Scope = Literal["purposes", "linking", "erase"]
 
@@ -174,8 +176,33 @@ class Restore:
     resolves: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class DraftPolicy:
+    """A new version of the policy, as JSON text; `compiled` is the same, read outside the turn."""
+
+    document: str
+    compiled: Policy
+
+
+@dataclass(frozen=True, slots=True)
+class ActivatePolicy:
+    """Put a version in force; None: roll back to the one that was in force before."""
+
+    version: int | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ResolveAnew:
+    """Go on with the pass that an activation began, by so many links, identifiers or profiles."""
+
+    limit: int
+
+
 # What is carried out in steps that are settled together, and with it what is only decided.
-Evidence = ObserveLink | RetractLink | Merge | Split | Undo | Judge | RecordConsent | Revoke | ExpireDue | Restore
+Said = ObserveLink | RetractLink | Merge | Split | Undo | Judge | RecordConsent | Revoke | ExpireDue | Restore
+PolicyAct = DraftPolicy | ActivatePolicy | ResolveAnew
+Evidence = Said | PolicyAct
 Change = Evidence | Decide
 
 
@@ -247,8 +274,34 @@ class RestoreReceipt:
     added: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class PolicyReceipt:
+    """A version is drafted or in force. `applied`: it was not before. `failing`: its own examples that do not hold."""
+
+    kept: PolicyVersion
+    applied: bool
+    running: Pass
+    former: int | None = None
+    failing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PassReceipt:
+    """How far the pass has come."""
+
+    running: Pass
+
+
 Receipt = (
-    LinkReceipt | StewardReceipt | ConsentReceipt | RevocationReceipt | SweepReceipt | DecisionReceipt | RestoreReceipt
+    LinkReceipt
+    | StewardReceipt
+    | ConsentReceipt
+    | RevocationReceipt
+    | SweepReceipt
+    | DecisionReceipt
+    | RestoreReceipt
+    | PolicyReceipt
+    | PassReceipt
 )
 
 

@@ -128,6 +128,7 @@ class Ledger:
             due = self.due(now)[: wanted.due]
             loaded.due = [link.link_id for link in due]
             links |= {link.link_id: link for link in due}
+        loaded.bars = {key: self.bars[key] for key in keys if key in self.bars}
         loaded.identifiers = [self.state(key) for key in sorted(keys) if key in self.kept]
         loaded.links = list(links.values())
         loaded.withheld = {i: self.withheld[i] for i in links if i in self.withheld}

@@ -40,6 +40,13 @@ MAY = {
     ("POST", "/v1/consents"): {"privacy"},
     ("POST", "/v1/decisions"): {"activation"},
     ("GET", "/v1/decisions/{decision_id}"): {"activation", "privacy"},
+    ("GET", "/v1/policies"): set(),
+    ("GET", "/v1/policies/active"): set(),
+    ("GET", "/v1/policies/schema"): set(),
+    ("GET", "/v1/policies/{version}"): set(),
+    ("POST", "/v1/policies"): set(),
+    ("POST", "/v1/policies/rollback"): set(),
+    ("POST", "/v1/policies/{version}/activate"): set(),
     ("GET", "/v1/audit"): {"privacy"},
     ("GET", "/v1/audit/verify"): {"privacy"},
 }
