@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from service.commands.desk import DeskLoaded, DeskWanted, Deskwork
-from service.control.effective_consent import linking_permitted
+from service.control.linking import linkable
 from service.model.changes import Revocation
 from service.model.evidence import Assertion, Bond, ConsentRecord, Hand, Link, Reason, Tier
 from service.model.identifiers import AssertionId, IdentifierKey, LinkId, Pair, ProfileId, pair_of
@@ -136,7 +136,6 @@ class World:
         self.restructured: set[IdentifierKey] = set()
         self.versions: dict[ProfileId, list[Version]] = {}
         self.unversioned: set[ProfileId] = set()
-        self._linking_unset = linking_permitted((), policy)
         self._namespaces: dict[IdentifierKey, Namespace] = {}
         self._bars: dict[IdentifierKey, tuple[IdentifierState, Reason | None]] = {}
 
@@ -205,7 +204,7 @@ class World:
 
     def state(self, key: IdentifierKey) -> IdentifierState:
         """The identifier as it stands, or a new one of which nothing is known."""
-        return self.states.get(key) or IdentifierState(key, linking=self._linking_unset)
+        return self.states.get(key) or IdentifierState(key, linking=linkable(key, (), self.policy))
 
     def change(self, state: IdentifierState) -> None:
         """Replace what is known of an identifier."""
