@@ -32,6 +32,7 @@ from service.commands.graph_view import GraphView
 from service.commands.lookup import Lookup
 from service.commands.outbox import Outbox
 from service.commands.policies import Policies
+from service.commands.simulate import Simulator
 from service.commands.sweep import Sweeper
 from service.commands.timely import Timely
 from service.commands.write_path import WriteLimits, WritePath
@@ -189,6 +190,7 @@ async def assembled(
             GraphUnread(driver, database),
             policies,
             follower,
+            Simulator(policies, ledger.look, births_under(secret), clock),
         )
         behind = journal.refusals(await founding.seq())
         if behind:

@@ -15,6 +15,7 @@ from service.commands.graph_view import GraphView
 from service.commands.lookup import Lookup
 from service.commands.policies import Policies
 from service.commands.ports import Archive, Audit, Reader
+from service.commands.simulate import Simulator
 from service.commands.timely import Timely
 from service.commands.unread import UnreadWebhooks
 from service.commands.write_path import WritePath
@@ -64,6 +65,7 @@ class Services:
     unread: UnreadWebhooks
     policies: Policies
     follower: Follower
+    simulator: Simulator
 
     def time_of(self, text: str | None) -> int | None:
         """`as_of` of a query in ms, None for now or a moment ahead. Raises Invalid."""

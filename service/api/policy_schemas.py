@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field
 
 from service.api.schemas import Asked, FreeText, TimeText
+from service.model.decision import DecisionReason
 
 
 class ActivateIn(Asked):
@@ -52,7 +53,65 @@ class PoliciesOut(BaseModel):
     next_cursor: str | None
 
 
+class RegroupedCountOut(BaseModel):
+    """Profiles that would be merged with others or split, and those looked at that would stay as they are."""
+
+    merged: int
+    split: int
+    unchanged: int
+
+
+class FlipOut(BaseModel):
+    """Decisions about profiles, asked by their senior identifiers, that would come out otherwise."""
+
+    model_config = ConfigDict(populate_by_name=True)
+    destination: str
+    from_: Literal["allow", "limit", "withhold"] = Field(alias="from")
+    to: Literal["allow", "limit", "withhold"]
+    count: int
+
+
+class FlipsOut(BaseModel):
+    """All of them, the most frequent first."""
+
+    flipped: list[FlipOut]
+
+
+class ProfileExampleOut(BaseModel):
+    """A profile that would be split into several, or merged into one with others."""
+
+    kind: Literal["profile"]
+    profile_id: str
+    change: Literal["merged", "split"]
+    into: list[str]
+    identifiers: int
+
+
+class DecisionExampleOut(BaseModel):
+    """A decision that would come out otherwise, with the reasons before and after."""
+
+    model_config = ConfigDict(populate_by_name=True)
+    kind: Literal["decision"]
+    profile_id: str
+    destination: str
+    from_: Literal["allow", "limit", "withhold"] = Field(alias="from")
+    to: Literal["allow", "limit", "withhold"]
+    reasons_before: list[DecisionReason]
+    reasons_after: list[DecisionReason]
+
+
+class SimulationOut(BaseModel):
+    """What would change. Not `complete`: there is more than was looked at in the time."""
+
+    version: int
+    profiles: RegroupedCountOut
+    decisions: FlipsOut
+    examples: list[ProfileExampleOut | DecisionExampleOut]
+    examined: int
+    complete: bool
+
+
 class PolicySchemaOut(BaseModel):
     """The JSON Schema (2020-12) of the policy document."""
 
-    model_config = {"extra": "allow"}
+    model_config = ConfigDict(extra="allow")

@@ -47,6 +47,7 @@ MAY = {
     ("POST", "/v1/policies"): set(),
     ("POST", "/v1/policies/rollback"): set(),
     ("POST", "/v1/policies/{version}/activate"): set(),
+    ("POST", "/v1/policies/{version}/simulate"): set(),
     ("GET", "/v1/audit"): {"privacy"},
     ("GET", "/v1/audit/verify"): {"privacy"},
 }

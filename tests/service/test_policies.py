@@ -225,3 +225,38 @@ async def test_thresholds_lives_and_blocked_values_are_applied_to_what_is_there(
         assert [len((await api.lookup(key)).names) for key in (a, c, e)] == [1, 1, 1]
         refused(await api.lookup(d), 422)
     assert [len((await api.lookup(key)).names) for key in (a, c, e)] == [2, 2, 2]
+
+
+# ---- tried out
+
+
+async def test_a_simulation_says_what_an_activation_then_does_and_changes_nothing(api: Api) -> None:
+    customer, one, two = fresh(), fresh("email_sha256"), fresh("email_sha256")
+    await api.links(link(customer, one), link(customer, two))
+    said = {"purposes": {"email_marketing": "granted"}, "regulation": "GDPR", "source": "t"}
+    agreed(await api.post("/v1/consents", {"identifier": named(one), **said}))
+    first = agreed(await api.get("/v1/policies/active"))["version"]
+
+    def other(x: Json) -> None:
+        x["namespaces"]["email_sha256"]["max_per_profile"] = 1
+        x["destinations"]["esp"]["purpose"] = "advertising"
+
+    version = agreed(await draft(api, other))["version"]
+    found = agreed(await api.post(f"/v1/policies/{version}/simulate", {}))
+    assert found["complete"] and found["profiles"]["split"] >= 1 and found["profiles"]["unchanged"] > 0
+    flips = {(flip["destination"], flip["from"], flip["to"]): flip["count"] for flip in found["decisions"]["flipped"]}
+    assert flips["esp", "allow", "withhold"] >= 1
+    kinds = {example["kind"] for example in found["examples"]}
+    assert kinds == {"profile", "decision"}
+    assert agreed(await api.get("/v1/policies/active"))["version"] == first
+    assert len((await api.lookup(customer)).names) == 3
+    before = agreed(await api.post("/v1/policies/" + str(first) + "/simulate", {}))
+    assert before["profiles"]["split"] == before["profiles"]["merged"] == 0 and before["decisions"]["flipped"] == []
+    _, after = await tail(api)
+    await activate(api, version)
+    try:
+        split = {item["profile_id"] for item in (await tail(api, after))[0] if item["type"] == "profile.split"}
+        assert len(split) == found["profiles"]["split"]
+    finally:
+        agreed(await api.post("/v1/policies/rollback?wait=20", {}))
+    refused(await api.post("/v1/policies/999999/simulate", {}), 404, "unknown_policy")

@@ -20,6 +20,7 @@ from service.api.policy_schemas import (
     PoliciesOut,
     PolicyOut,
     PolicySchemaOut,
+    SimulationOut,
 )
 from service.api.reading import Sent, body_of, caller_of, open_to, origin_of, read_as, services_of
 from service.api.render import Json, one, respond, respond_answered
@@ -159,6 +160,53 @@ async def post_activate(
     Profiles are resolved anew in the background where it asks for that; `wait` holds the answer until they are.
     """
     return await _activated(request, caller_of(request, ADMIN), _number(version), wait)
+
+
+@router.post(
+    "/{version}/simulate",
+    responses=answers(SimulationOut, 400, 401, 403, 404, 413, 415, 422, 503),
+)
+async def post_simulate(request: Request, version: str) -> Response:
+    """What would change on what is there now if this version were put in force. Changes nothing."""
+    caller_of(request, ADMIN)
+    number = _number(version)
+    found = await services_of(request).simulator.simulate(number)
+    flips = [
+        {"destination": destination, "from": before, "to": after, "count": count}
+        for (destination, before, after), count in found.flips.most_common()
+    ]
+    examples: list[Json] = [
+        {
+            "kind": "profile",
+            "profile_id": r.profile_id,
+            "change": r.change,
+            "into": r.into,
+            "identifiers": r.identifiers,
+        }
+        for r in found.regrouped
+    ]
+    examples += [
+        {
+            "kind": "decision",
+            "profile_id": f.profile_id,
+            "destination": f.destination,
+            "from": f.before.outcome,
+            "to": f.after.outcome,
+            "reasons_before": f.before.reasons,
+            "reasons_after": f.after.reasons,
+        }
+        for f in found.flipped
+    ]
+    return respond(
+        {
+            "version": number,
+            "profiles": {"merged": found.merged, "split": found.split, "unchanged": found.unchanged},
+            "decisions": {"flipped": flips},
+            "examples": examples,
+            "examined": found.examined,
+            "complete": found.complete,
+        }
+    )
 
 
 async def _activated(request: Request, caller: Caller, version: int | None, wait_s: float) -> Response:
