@@ -32,6 +32,7 @@ from service.commands.graph_view import GraphView
 from service.commands.lookup import Lookup
 from service.commands.outbox import Outbox
 from service.commands.policies import Policies
+from service.commands.refreshing import Refresher
 from service.commands.simulate import Simulator
 from service.commands.sweep import Sweeper
 from service.commands.timely import Timely
@@ -168,6 +169,7 @@ async def assembled(
         sweeper = Sweeper(write_path, reader.is_due)
         timely = Timely(reader, archive, sweeper.apply_due, clock.now_ms)
         follower = Follower(write_path, policies.store)
+        refresher = Refresher(write_path, policies, clock)
         lookup = Lookup(cache, timely, policies, clock, METRICS)
         services = Services(
             keyring,
@@ -203,6 +205,8 @@ async def assembled(
         stack.push_async_callback(write_path.stop)
         follower.start()
         stack.push_async_callback(follower.stop)
+        refresher.start()
+        stack.push_async_callback(refresher.stop)
         sweeper.start()
         stack.push_async_callback(sweeper.stop)
         app = create_app(services, request_ids(clock.random_token(6)))

@@ -13,6 +13,7 @@ from service.api.context import Services
 from service.api.documentation import DOCS_PATH, document, serve_pages
 from service.api.lookup_route import PATH, LookupRoute
 from service.api.routes import (
+    audiences,
     audit,
     consents,
     decisions,
@@ -41,7 +42,19 @@ def create_app(services: Services, new_request_id: Callable[[], str]) -> ASGIApp
         redirect_slashes=False,  # a path that is not documented is 404, without a detour that repeats it
     )
     app.state.services = services
-    for family in (operations, links, stewardship, reviews, profiles, consents, decisions, policies, audit, webhooks):
+    for family in (
+        operations,
+        links,
+        stewardship,
+        reviews,
+        profiles,
+        consents,
+        decisions,
+        audiences,
+        policies,
+        audit,
+        webhooks,
+    ):
         app.include_router(family.router)
     answer_problems(app)
     document(app)

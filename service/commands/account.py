@@ -17,8 +17,10 @@ from service.model.changes import (
     ExpireDue,
     Judge,
     LinkReceipt,
+    LookAgain,
     Merge,
     ObserveLink,
+    ObserveTraits,
     Origin,
     PassReceipt,
     PolicyReceipt,
@@ -32,6 +34,7 @@ from service.model.changes import (
     Revoke,
     Split,
     StewardReceipt,
+    TraitsReceipt,
     Undo,
 )
 
@@ -55,6 +58,8 @@ ACTIONS: dict[type[Change], str] = {
     DraftPolicy: "policy.drafted",
     ActivatePolicy: "policy.activated",
     ResolveAnew: "policy.resolved",
+    ObserveTraits: "traits.observed",
+    LookAgain: "audiences.refreshed",
 }
 
 
@@ -149,6 +154,15 @@ def _one(origin: Origin, change: Change, receipt: Receipt, policy_version: int, 
         action = "policy.rolled_back" if isinstance(change, ActivatePolicy) and change.version is None else None
         body |= {"action": action or ACTIONS[type(change)], "outcome": f"version {receipt.kept.version}"}
         reason = change.reason if isinstance(change, ActivatePolicy) else ""
+    elif isinstance(change, ObserveTraits) and isinstance(receipt, TraitsReceipt):
+        if not receipt.accepted:
+            return []
+        body |= {
+            "action": ACTIONS[ObserveTraits],
+            "subject": pseudonym(change.identifier),
+            "profile_id": receipt.profile_id,
+        }
+        reason = ""
     elif isinstance(change, ResolveAnew) and isinstance(receipt, PassReceipt):
         body |= {"action": ACTIONS[ResolveAnew], "outcome": f"{receipt.running.done} of {receipt.running.total}"}
         reason = ""

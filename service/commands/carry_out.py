@@ -5,9 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 
-from service.commands import decisions, observe, policy_acts, resolve_anew, restore, review, revoke, steward
+from service.commands import (
+    audiences,
+    decisions,
+    observe,
+    policy_acts,
+    resolve_anew,
+    restore,
+    review,
+    revoke,
+    steward,
+)
 from service.commands.account import cause_of
 from service.commands.announce import ASSERTION, Event, events_of
+from service.commands.audiences import regrouped
 from service.commands.compose import note_versions
 from service.commands.observe import flip_due
 from service.commands.ports import Turn
@@ -23,8 +34,10 @@ from service.model.changes import (
     Evidence,
     ExpireDue,
     Judge,
+    LookAgain,
     Merge,
     ObserveLink,
+    ObserveTraits,
     Origin,
     PolicyReceipt,
     Receipt,
@@ -76,6 +89,10 @@ def wanted_by(change: Change) -> Wanted:
             return observe.wanted_by_expiry(change)
         case Restore():
             return restore.wanted_by_restoring(change)
+        case ObserveTraits():
+            return audiences.wanted_by_traits(change)
+        case LookAgain():
+            return audiences.wanted_by_looking(change)
         case DraftPolicy() | ActivatePolicy() | ResolveAnew():
             return Wanted()  # they say themselves what they need
         case Decide():
@@ -105,6 +122,10 @@ def step_of(world: World, change: Evidence, origin: Origin, new_id: NewId) -> St
             return observe.expire_due(world, change)
         case Restore():
             return restore.restore(world, change)
+        case ObserveTraits():
+            return audiences.observe_traits(world, change)
+        case LookAgain():
+            return audiences.look_again(world, change)
         case DraftPolicy():
             return policy_acts.draft_policy(world, change)
         case ActivatePolicy():
@@ -160,7 +181,7 @@ class Carrier:
                     continue
                 settled = await self._settle()
                 self._announce((), (), settled, carried)
-                note_versions(self._world)
+                self._note_versions((), carried)
                 asks = step.send(settled)
         except StopIteration as done:
             receipt: SweepReceipt = done.value
@@ -183,7 +204,12 @@ class Carrier:
             if index:
                 self._world.now += 1
             await self._segment(segment, carried)
-            note_versions(self._world)
+            self._note_versions(segment, carried)
+
+    def _note_versions(self, segment: Sequence[tuple[Change, Origin]], carried: Carried) -> None:
+        """Note how profiles look now, and tell which audiences they are in that they were not, or no more."""
+        events = regrouped(self._world, note_versions(self._world))
+        self._tell(events, cause_of(segment), self._world.now, carried)
 
     async def _segment(self, segment: Sequence[tuple[Change, Origin]], carried: Carried) -> None:
         if isinstance(segment[0][0], Decide):
@@ -260,7 +286,9 @@ class Carrier:
         if not segment:
             over = [p for p, members in sorted(settled.before.items()) if not settled.touched.isdisjoint(members)]
             events += [{"type": "profile.expired", "profile_id": profile_id} for profile_id in over]
-        cause = cause_of(segment)
+        self._tell(events, cause_of(segment), settled.at, carried)
+
+    def _tell(self, events: Sequence[Event], cause: dict[str, object], at: int, carried: Carried) -> None:
         for event in events:
             self._world.seq += 1
-            carried.events.append({"seq": self._world.seq, "at": settled.at, **event, "cause": cause})
+            carried.events.append({"seq": self._world.seq, "at": at, **event, "cause": cause})

@@ -29,12 +29,12 @@ class DeskWanted:
 
 @dataclass(frozen=True, slots=True)
 class DeskLoaded:
-    """What was read. `stretch`: ids of links or profiles, or keys, in order. `counts`: links, identifiers, profiles."""
+    """What was read. `stretch`: ids of links, or keys, in order. `counts`: links and identifiers that there are."""
 
     versions: Mapping[int, PolicyVersion] = field(default_factory=dict)
     in_use: frozenset[str] = frozenset()
     stretch: tuple[str, ...] = ()
-    counts: tuple[int, int, int] = (0, 0, 0)
+    counts: tuple[int, int] = (0, 0)
 
 
 class Deskwork:

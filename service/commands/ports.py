@@ -207,6 +207,9 @@ class PolicyStore(Protocol):
     async def profiles(self, after: str, limit: int) -> Sequence[Profile]:
         """Profiles that are shown, by id, after one."""
 
+    async def members(self, audience: str, after: str, limit: int) -> Sequence[Profile]:
+        """Profiles noted to be in an audience, by id, after one."""
+
 
 @dataclass(frozen=True, slots=True)
 class AuditFilter:

@@ -11,7 +11,17 @@ from enum import IntEnum
 from service.commands.carry_out import Outcome
 from service.commands.newcomers import Newcomers
 from service.errors import Busy
-from service.model.changes import ActivatePolicy, Change, Decide, ExpireDue, Origin, RecordConsent, ResolveAnew, Revoke
+from service.model.changes import (
+    ActivatePolicy,
+    Change,
+    Decide,
+    ExpireDue,
+    LookAgain,
+    Origin,
+    RecordConsent,
+    ResolveAnew,
+    Revoke,
+)
 
 WHOLE_MAX = 128  # no turn is smaller than that
 
@@ -81,7 +91,7 @@ class Job:
             return Priority.REVOCATION
         if isinstance(first, Decide):
             return Priority.DECISION
-        return Priority.BACKGROUND if isinstance(first, ExpireDue | ResolveAnew) else Priority.ORDINARY
+        return Priority.BACKGROUND if isinstance(first, ExpireDue | ResolveAnew | LookAgain) else Priority.ORDINARY
 
 
 @dataclass(frozen=True, slots=True)

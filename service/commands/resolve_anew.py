@@ -16,7 +16,7 @@ from service.commands.desk import DeskWanted, Stretch
 from service.commands.steps import SETTLE, Step
 from service.commands.world import Wanted, World
 from service.control.linking import linkable
-from service.control.policy_scope import LINKS, PROFILES
+from service.control.policy_scope import LINKS
 from service.model.changes import PassReceipt, ResolveAnew
 from service.model.evidence import Link
 from service.model.identifiers import IdentifierKey, LinkId
@@ -75,12 +75,12 @@ def resolve_anew(world: World, change: ResolveAnew) -> Step:
     if running.is_over:
         return PassReceipt(running)
     stage = running.stages[running.stage]
-    after = running.after or ("" if stage in (LINKS, PROFILES) else stage)
+    after = running.after or ("" if stage == LINKS else stage)
     yield Wanted(desk=DeskWanted(stretch=Stretch(stage, after, change.limit)))
     stretch = world.desk.found.stretch
     if stage == LINKS:
         yield from _links(world, stretch)
-    elif stage != PROFILES:
+    else:
         yield from _identifiers(world, stretch)
     world.desk.advance(_advanced(running, stretch, change.limit))
     yield SETTLE

@@ -18,7 +18,7 @@ from service.commands.policies import Policies
 from service.commands.ports import Turn
 from service.commands.world import World
 from service.control.decide import decide
-from service.control.policy_scope import PROFILES, stages_between
+from service.control.policy_scope import stages_between
 from service.errors import FabricError, UnknownPolicy
 from service.model.changes import Origin, ResolveAnew
 from service.model.decision import Decision
@@ -103,8 +103,7 @@ class Simulator:
 
     async def _resolved(self, old: Policy, new: Policy, found: Simulation, until: float) -> World:
         """The world as the pass would leave it."""
-        stages = tuple(stage for stage in stages_between(old, new) if stage != PROFILES)
-        running = Pass(stages, total=2**62)
+        running = Pass(stages_between(old, new), total=2**62)
         world = World(new, self._births, self._clock.now_ms(), 0, Desk(running=running))
         while not world.desk.desk.running.is_over:
             if self._clock.monotonic_s() > until or len(world.stored_states) > IDENTIFIERS_MAX:

@@ -76,6 +76,7 @@ class Loaded:
     profiles: dict[ProfileId, list[IdentifierKey]] = field(default_factory=dict)
     unfollowed: set[IdentifierKey] = field(default_factory=set)
     dues: dict[ProfileId, int | None] = field(default_factory=dict)
+    audiences: dict[ProfileId, tuple[str, ...]] = field(default_factory=dict)
     born: dict[ProfileId, IdentifierKey] = field(default_factory=dict)
     hands: dict[ProfileId, tuple[Hand, ...]] = field(default_factory=dict)
     assertions: list[Assertion] = field(default_factory=list)
@@ -133,6 +134,8 @@ class World:
         self.behind = False
         self.dues: dict[ProfileId, int | None] = {}
         self.lowered: dict[ProfileId, int] = {}
+        self.audiences: dict[ProfileId, tuple[str, ...]] = {}
+        self.stored_audiences: dict[ProfileId, tuple[str, ...]] = {}
         self.restructured: set[IdentifierKey] = set()
         self.versions: dict[ProfileId, list[Version]] = {}
         self.unversioned: set[ProfileId] = set()
@@ -159,6 +162,7 @@ class World:
                 self.members[profile_id] = frozenset(loaded.profiles.get(profile_id, ()))
                 self._links_of_known.update(self.members[profile_id] - loaded.unfollowed)
                 self.dues[profile_id] = loaded.dues.get(profile_id)
+                self.audiences[profile_id] = self.stored_audiences[profile_id] = loaded.audiences.get(profile_id, ())
         for profile_id in wanted.ids:
             if profile_id not in self._ids_known:
                 self._ids_known.add(profile_id)

@@ -15,6 +15,7 @@ from service.control.conditions import Condition, NotACondition
 from service.model.policy import (
     MAX_LINKS_DEFAULT,
     PRIORITY_DEFAULT,
+    Audience,
     Destination,
     Granularity,
     Namespace,
@@ -29,6 +30,7 @@ Label = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Confidence = Annotated[float, Field(ge=0, le=1)]
 Unset = Literal["granted", "denied"]
 AUDIENCE_VARIABLES: Final = frozenset({"traits", "now"})
+REFRESH_MS_MIN: Final = 1_000
 
 
 def _duration(text: str) -> str:
@@ -95,9 +97,10 @@ class IdentityRules(_Strict):
 
 
 class SourceRule(_Strict):
-    """How far a source is believed; `*` is any other."""
+    """How far a source is believed; `*` is any other. `priority`: whose report of a trait counts, lower first."""
 
     confidence: Confidence
+    priority: Annotated[int, Field(ge=0, le=10_000)] = PRIORITY_DEFAULT
 
 
 class PurposeRule(_Strict):
@@ -127,13 +130,14 @@ class Otherwise(_Strict):
 
 
 class DestinationRule(_Strict):
-    """What one destination may be given."""
+    """What one destination may be given. `traits`: names of those that it may have, `*` for all."""
 
     purpose: Name
     namespaces: list[str]
     granularity: Granularity
     min_confidence: Confidence = 0.0
     otherwise: Otherwise | None = None
+    traits: list[Annotated[str, StringConstraints(pattern=r"^(\*|[a-z][a-z0-9_]{0,63})$")]] = ["*"]
 
 
 class AudienceRule(_Strict):
@@ -293,7 +297,13 @@ def _destination(name: str, rule: DestinationRule) -> Destination:
         rule.granularity,
         rule.min_confidence,
         rule.otherwise.granularity if rule.otherwise is not None else None,
+        frozenset(rule.traits),
     )
+
+
+def _audience(name: str, rule: AudienceRule) -> Audience:
+    refresh_ms = max(REFRESH_MS_MIN, parse_duration(rule.refresh))
+    return Audience(name, rule.when, rule.purpose, refresh_ms, Condition(rule.when, AUDIENCE_VARIABLES).holds)
 
 
 def compile_policy(document: Mapping[str, Any] | PolicyDocument, version: int) -> Policy:
@@ -322,6 +332,8 @@ def compile_policy(document: Mapping[str, Any] | PolicyDocument, version: int) -
         combine=document.consent.combine,
         regulations={name: dict(rule.unset) for name, rule in document.consent.regulations.items()},
         destinations={name: _destination(name, rule) for name, rule in document.destinations.items()},
+        audiences={name: _audience(name, rule) for name, rule in document.audiences.items()},
+        source_priorities={name: rule.priority for name, rule in document.sources.items()},
         decision_max_age_ms=parse_duration(document.decisions.max_age),
     )
 

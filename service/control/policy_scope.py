@@ -6,7 +6,6 @@ from service.model.policy import Namespace, Policy
 from service.model.policy_versions import Pass
 
 LINKS = "links"
-PROFILES = "profiles"
 
 
 def _matters(namespace: Namespace) -> tuple[object, ...]:
@@ -53,16 +52,16 @@ def stages_between(old: Policy, new: Policy) -> tuple[str, ...]:
     return tuple(stages)
 
 
-def pass_after(running: Pass, stages: tuple[str, ...], counts: tuple[int, int, int]) -> Pass:
+def pass_after(running: Pass, stages: tuple[str, ...], counts: tuple[int, int]) -> Pass:
     """The pass after an activation: with the stages of one that is still running, from the start.
 
-    `counts`: links, identifiers and profiles there are; the total is at most what is looked at.
+    `counts`: links and identifiers there are; the total is at most what is looked at.
     """
     wanted = set(stages) | (set() if running.is_over else set(running.stages))
-    namespaces = sorted(wanted - {LINKS, PROFILES})
-    ordered = ([LINKS] if LINKS in wanted else []) + namespaces + ([PROFILES] if PROFILES in wanted else [])
-    links, identifiers, profiles = counts
-    total = links * (LINKS in wanted) + identifiers * bool(namespaces) + profiles * (PROFILES in wanted)
+    namespaces = sorted(wanted - {LINKS})
+    ordered = ([LINKS] if LINKS in wanted else []) + namespaces
+    links, identifiers = counts
+    total = links * (LINKS in wanted) + identifiers * bool(namespaces)
     return Pass(tuple(ordered), total=total)
 
 

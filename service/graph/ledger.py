@@ -94,11 +94,12 @@ class GraphTurn:
             self._state(loaded, state)
         for link in row["pair_links"]:
             self._link_row(loaded, link)
-        for due, state_row in row["members"]:
+        for due, audiences, state_row in row["members"]:
             state, bar = self._state(loaded, state_row)
             assert state.profile is not None
             loaded.profiles.setdefault(state.profile, []).append(state.key)
             loaded.dues[state.profile] = due
+            loaded.audiences[state.profile] = tuple(audiences or ())
             if bar is not None:
                 loaded.unfollowed.add(state.key)
         for link, other in row["profile_links"]:
@@ -183,6 +184,8 @@ class GraphTurn:
         }
         await (await self._transaction.run(queries.WRITE, {"turn": rows})).consume()
         await self._write_rare(plan, at)
+        members = [{"profile": p, "entered": entered, "left": left} for p, entered, left in plan.memberships]
+        await self._run(queries.WRITE_MEMBERSHIPS, members)
         if plan.desk is not None:
             await write_desk(self._run, plan.desk, at)
 

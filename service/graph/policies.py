@@ -51,7 +51,7 @@ def version_of(row: Any) -> PolicyVersion:
 async def load_desk(rows: Rows, wanted: DeskWanted) -> DeskLoaded:
     """What a turn wants to know of policies. `rows` runs a statement."""
     versions, in_use, places = {}, frozenset[str](), tuple[str, ...]()
-    counts = (0, 0, 0)
+    counts = (0, 0)
     if wanted.versions:
         found = await rows(policy_queries.LOAD_VERSIONS, versions=sorted(wanted.versions))
         versions = {row["version"]: version_of(row) for row in found}
@@ -59,13 +59,11 @@ async def load_desk(rows: Rows, wanted: DeskWanted) -> DeskLoaded:
         in_use = frozenset(row["name"] for row in await rows(policy_queries.IN_USE, names=sorted(wanted.in_use)))
     if wanted.counts:
         (row,) = await rows(policy_queries.COUNTS)
-        counts = (row["links"], row["identifiers"], row["profiles"])
+        counts = (row["links"], row["identifiers"])
     if wanted.stretch is not None:
         stage, after, limit = wanted.stretch.stage, wanted.stretch.after, wanted.stretch.limit
         if stage == "links":
             found = await rows(policy_queries.STRETCH_OF_LINKS, after=after, limit=limit)
-        elif stage == "profiles":
-            found = await rows(policy_queries.STRETCH_OF_PROFILES, after=after, limit=limit)
         else:
             end = stage.removesuffix(":") + ";"
             found = await rows(policy_queries.STRETCH_OF_KEYS, after=after, end=end, limit=limit)
@@ -136,5 +134,12 @@ class GraphPolicies:
 
     async def profiles(self, after: str, limit: int) -> Sequence[Profile]:
         """Profiles that are shown, by id, after one."""
-        rows = await self._rows(policy_queries.READ_SHOWN_PROFILES, after=after, limit=limit)
+        return self._shown(await self._rows(policy_queries.READ_SHOWN_PROFILES, after=after, limit=limit))
+
+    async def members(self, audience: str, after: str, limit: int) -> Sequence[Profile]:
+        """Profiles noted to be in an audience, by id, after one."""
+        return self._shown(await self._rows(policy_queries.READ_MEMBERS, name=audience, after=after, limit=limit))
+
+    @staticmethod
+    def _shown(rows: Sequence[Any]) -> list[Profile]:
         return [records.profile_of(row["id"], row["stamp"], row["view"], row["due"]) for row in rows]

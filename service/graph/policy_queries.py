@@ -21,8 +21,7 @@ RETURN name
 COUNTS: LiteralString = """
 CALL () { MATCH ()-[r:LINK]->() RETURN count(r) AS links }
 CALL () { MATCH (i:Identifier) RETURN count(i) AS identifiers }
-CALL () { MATCH (p:Profile) RETURN count(p) AS profiles }
-RETURN links, identifiers, profiles
+RETURN links, identifiers
 """
 
 STRETCH_OF_LINKS: LiteralString = """
@@ -31,10 +30,6 @@ MATCH ()-[r:LINK]->() WHERE r.id > $after RETURN r.id AS place ORDER BY r.id LIM
 
 STRETCH_OF_KEYS: LiteralString = """
 MATCH (i:Identifier) WHERE i.key > $after AND i.key < $end RETURN i.key AS place ORDER BY i.key LIMIT $limit
-"""
-
-STRETCH_OF_PROFILES: LiteralString = """
-MATCH (p:Profile) WHERE p.id > $after RETURN p.id AS place ORDER BY p.id LIMIT $limit
 """
 
 CREATE_VERSIONS: LiteralString = "UNWIND $rows AS row CREATE (p:Policy) SET p = row"
@@ -72,6 +67,11 @@ READ_IN_FORCE_AT: LiteralString = """
 MATCH (p:Policy) UNWIND p.activations AS activation
 WITH p.version AS version, toInteger(split(activation, '|')[1]) AS at
 WHERE at <= $at RETURN version ORDER BY at DESC LIMIT 1
+"""
+
+READ_MEMBERS: LiteralString = """
+MATCH (:Audience {name: $name})<-[:MEMBER]-(p:Profile) WHERE p.id > $after AND p.view IS NOT NULL
+RETURN p.id AS id, p.stamp AS stamp, p.view AS view, p.due AS due ORDER BY p.id LIMIT $limit
 """
 
 READ_SHOWN_PROFILES: LiteralString = """

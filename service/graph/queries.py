@@ -6,14 +6,14 @@ from typing import Final, LiteralString
 
 # Columns of an identifier and of a link, in the order that `records` reads them.
 _STATE: LiteralString = """[i.key, i.first_seen, i.last_seen, i.sources, i.neighbours, i.linking, i.sides, i.named,
-        i.holds, i.handed, i.consents, i.bar"""
+        i.holds, i.handed, i.consents, i.traits, i.bar"""
 LINK_COLUMNS: LiteralString = """[r.id, r.method, r.confidence, r.source, r.rule, r.rule_version, r.observed_at,
         r.first_observed_at, r.expires_at, r.evidence, r.due, r.inactive, r.retracted_at, r.reviewed,
         r.withheld, r.review"""
 
-# Plans of the statements that every request waits for are kept for good. Each is a walk from unique keys, so a plan made
-# on an empty graph is as good as one made on a full one, while making one again, as Neo4j does each time the graph has
-# grown by three quarters, takes up to a second of a core.
+# Plans of the statements that every request waits for are kept for good. Each is a walk from unique keys, so a plan
+# made on an empty graph is as good as one made on a full one, while making one again, as Neo4j does each time the graph
+# has grown by three quarters, takes up to a second of a core.
 KEPT_PLAN: LiteralString = "CYPHER replan=skip "
 
 TAKE_HEAD: LiteralString = (
@@ -48,7 +48,7 @@ LOAD: LiteralString = (
     "CALL () { CALL () { UNWIND $wanted.profiles AS id MATCH (p:Profile {id: id}) RETURN p "
     "UNION UNWIND $wanted.around AS key MATCH (:Identifier {key: key})-[:IN]->(p:Profile) RETURN p } "
     "RETURN collect(p) AS profiles } "
-    "CALL (profiles) { UNWIND profiles AS p MATCH (p)<-[:IN]-(i:Identifier) RETURN collect([p.due, "
+    "CALL (profiles) { UNWIND profiles AS p MATCH (p)<-[:IN]-(i:Identifier) RETURN collect([p.due, p.audiences, "
     + _STATE
     + ", p.id]]) AS members } "
     # Links of members that bridge, with what is known of an end outside the profile.
@@ -108,7 +108,8 @@ UNWIND $rows AS row MATCH (i:Identifier {key: row.key}) SET i += row
 WRITE_PROFILES: LiteralString = """
 UNWIND $rows AS row
 MERGE (p:Profile {id: row.id}) ON CREATE SET p.born = row.born, p.holder = row.born
-SET p.view = row.view, p.stamp = row.stamp, p.due = row.due, p.since = coalesce(row.since, p.since)
+SET p.view = row.view, p.stamp = row.stamp, p.due = row.due, p.since = coalesce(row.since, p.since),
+    p.audiences = row.audiences
 """
 
 # What a profile looked like until its structure changed; before WRITE_PROFILES, which writes over it.
@@ -145,6 +146,14 @@ JOIN_PROFILES: LiteralString = """
 UNWIND $rows AS row
 MATCH (i:Identifier {key: row.key}), (p:Profile {id: row.profile})
 CREATE (i)-[:IN {since: row.since}]->(p)
+"""
+
+# Who is in an audience, beside the names that the profile carries.
+WRITE_MEMBERSHIPS: LiteralString = """
+UNWIND $rows AS row
+MATCH (p:Profile {id: row.profile})
+CALL (p, row) { UNWIND row.left AS name MATCH (p)-[m:MEMBER]->(:Audience {name: name}) DELETE m }
+CALL (p, row) { UNWIND row.entered AS name MERGE (a:Audience {name: name}) MERGE (p)-[:MEMBER]->(a) }
 """
 
 CREATE_LINKS: LiteralString = """

@@ -14,6 +14,7 @@ from service.model.evidence import Assertion, ConsentRecord, Hand, Link, Reason
 from service.model.identifiers import AssertionId, IdentifierKey, LinkId, ProfileId
 from service.model.profile import Member, Profile
 from service.model.state import IdentifierState
+from service.model.traits import Trait
 
 Row = dict[str, Any]
 
@@ -31,9 +32,15 @@ def consents_of_list(rows: Sequence[Sequence[Any]]) -> tuple[ConsentRecord, ...]
     return tuple(ConsentRecord(*row) for row in rows)
 
 
+def traits_of_list(rows: Sequence[Sequence[Any]]) -> tuple[Trait, ...]:
+    """Traits from plain lists."""
+    return tuple(Trait(*row) for row in rows)
+
+
 def state_of(row: Sequence[Any]) -> tuple[IdentifierState, Reason | None]:
     """An identifier as stored, and the bar stored with it."""
-    key, first, last, sources, neighbours, linking, sides, named, holds, handed, consents, bar, profile = row
+    (key, first, last, sources, neighbours, linking, sides, named, holds, handed, consents, traits, bar,
+     profile) = row  # fmt: skip
     parsed = []
     for side in sides or ():
         assertion, _, number = side.rpartition(":")
@@ -51,6 +58,7 @@ def state_of(row: Sequence[Any]) -> tuple[IdentifierState, Reason | None]:
         tuple(handed or ()),
         consents_of_list(orjson.loads(consents)) if consents else (),
         profile,
+        traits_of_list(orjson.loads(traits)) if traits else (),
     )
     return state, bar
 
@@ -71,6 +79,7 @@ def row_of_state(state: IdentifierState, bar: Reason | None, *, whole: bool) -> 
         "holds": state.holds,
         "handed": list(state.handed) or None,
         "consents": orjson.dumps(consents_to_list(state.consents)).decode() if state.consents else None,
+        "traits": orjson.dumps(state.traits).decode() if state.traits else None,
         "bar": bar,
     }
     return row if whole else {name: value for name, value in row.items() if value is not None}
@@ -132,16 +141,21 @@ def view_of(profile: Profile) -> str:
         view["h"] = profile.households
     if profile.policy_version:
         view["p"] = profile.policy_version
-    if profile.traits:
-        view["t"] = profile.traits
+    traits = {str(index): m.traits for index, m in enumerate(profile.members) if m.traits}
+    if traits:
+        view["t"] = traits
+    if profile.audiences:
+        view["a"] = profile.audiences
     return orjson.dumps(view).decode()
 
 
 def profile_of(profile_id: str, stamp: int, view: str, due: int | None = None) -> Profile:
     """The inverse of `view_of`. `due` is kept beside the view, since a neighbour's change can lower it."""
     row = orjson.loads(view)
+    traits = {int(index): traits_of_list(rows) for index, rows in row.get("t", {}).items()}
     members = tuple(
-        Member(m[0], m[1], m[2], tuple(m[3]), consents_of_list(m[4]) if len(m) > 4 else ()) for m in row["m"]
+        Member(m[0], m[1], m[2], tuple(m[3]), consents_of_list(m[4]) if len(m) > 4 else (), traits.get(index, ()))
+        for index, m in enumerate(row["m"])
     )
     edges = tuple((i, j, c) for i, j, c in row["e"])
     households = tuple(row.get("h", ()))
@@ -153,8 +167,8 @@ def profile_of(profile_id: str, stamp: int, view: str, due: int | None = None) -
         row["at"],
         stamp,
         due,
-        row.get("t", {}),
         row.get("p", 0),
+        tuple(row.get("a", ())),
     )
 
 
@@ -168,6 +182,7 @@ def row_of_profile(stored: StoredProfile, stamp: int) -> Row:
         "due": None if profile is None else profile.due,
         "since": stored.since,
         "stamp": stamp,
+        "audiences": list(profile.audiences) or None if profile is not None else None,
     }
 
 

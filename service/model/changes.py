@@ -10,6 +10,7 @@ from service.model.evidence import Assertion, ConsentRecord, ConsentState, Link,
 from service.model.identifiers import AssertionId, IdentifierKey, LinkId, ProfileId
 from service.model.policy import Policy
 from service.model.policy_versions import Pass, PolicyVersion
+from service.model.traits import TraitValue
 
 Scope = Literal["purposes", "linking", "erase"]
 
@@ -29,6 +30,23 @@ class ObserveLink:
     observed_at: int | None = None
     expires_at: int | None = None
     evidence: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ObserveTraits:
+    """A source reports traits of the person behind an identifier. `observed_at` None: now."""
+
+    identifier: IdentifierKey
+    traits: tuple[tuple[str, TraitValue], ...]
+    source: str
+    observed_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LookAgain:
+    """Time went by: work out anew which audiences the profiles of these identifiers are in."""
+
+    keys: tuple[IdentifierKey, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,14 +212,26 @@ class ActivatePolicy:
 
 @dataclass(frozen=True, slots=True)
 class ResolveAnew:
-    """Go on with the pass that an activation began, by so many links, identifiers or profiles."""
+    """Go on with the pass that an activation began, by so many links or identifiers."""
 
     limit: int
 
 
 # What is carried out in steps that are settled together, and with it what is only decided.
-Said = ObserveLink | RetractLink | Merge | Split | Undo | Judge | RecordConsent | Revoke | ExpireDue | Restore
-PolicyAct = DraftPolicy | ActivatePolicy | ResolveAnew
+Said = (
+    ObserveLink
+    | ObserveTraits
+    | RetractLink
+    | Merge
+    | Split
+    | Undo
+    | Judge
+    | RecordConsent
+    | Revoke
+    | ExpireDue
+    | Restore
+)
+PolicyAct = DraftPolicy | ActivatePolicy | ResolveAnew | LookAgain
 Evidence = Said | PolicyAct
 Change = Evidence | Decide
 
@@ -222,6 +252,14 @@ class LinkReceipt:
     status: Literal["linked", "withheld", "duplicate", "retracted"]
     reason: Reason | None = None
     profile_id: ProfileId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TraitsReceipt:
+    """What became of reported traits. Not `accepted`: all of them were known, as they are or newer."""
+
+    accepted: bool
+    profile_id: ProfileId | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,6 +340,7 @@ Receipt = (
     | RestoreReceipt
     | PolicyReceipt
     | PassReceipt
+    | TraitsReceipt
 )
 
 

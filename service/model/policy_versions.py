@@ -35,8 +35,7 @@ class Pass:
     """How far the profiles have been resolved anew since the identity section changed.
 
     `stages`: what is gone through, in order: `links` (all of them), then each namespace whose identifiers are looked at
-    again, as `crm_id:`, then `profiles`. `stage` and `after`: where to go on. `done` and `total` count links,
-    identifiers and profiles.
+    again, as `crm_id:`. `stage` and `after`: where to go on. `done` and `total` count links and identifiers.
     """
 
     stages: tuple[str, ...] = ()

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from service.model.evidence import NO_NEIGHBOURS, ConsentRecord, Standing
 from service.model.identifiers import AssertionId, IdentifierKey, ProfileId
+from service.model.traits import Trait
 
 
 class IdentifierState(NamedTuple):
@@ -27,6 +28,7 @@ class IdentifierState(NamedTuple):
     handed: tuple[ProfileId, ...] = ()
     consents: tuple[ConsentRecord, ...] = ()
     profile: ProfileId | None = None
+    traits: tuple[Trait, ...] = ()
 
     @property
     def standing(self) -> Standing:

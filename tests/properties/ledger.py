@@ -231,7 +231,7 @@ class Bench:
         """Another policy from now on; profiles follow with `follow`."""
         stages = stages_between(self.policy, policy)
         self.policy = self.ledger.policy = policy
-        self.desk = replace(self.desk, running=pass_after(self.desk.running, stages, (0, 0, 0)))
+        self.desk = replace(self.desk, running=pass_after(self.desk.running, stages, (0, 0)))
 
     def follow(self, limit: int) -> bool:
         """The next turn of the pass; whether it is over."""

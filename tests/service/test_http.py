@@ -40,6 +40,8 @@ MAY = {
     ("POST", "/v1/consents"): {"privacy"},
     ("POST", "/v1/decisions"): {"activation"},
     ("GET", "/v1/decisions/{decision_id}"): {"activation", "privacy"},
+    ("POST", "/v1/traits"): {"collector"},
+    ("GET", "/v1/audiences/{name}/members"): {"activation"},
     ("GET", "/v1/policies"): set(),
     ("GET", "/v1/policies/active"): set(),
     ("GET", "/v1/policies/schema"): set(),
@@ -316,6 +318,12 @@ async def test_every_documented_success_has_been_seen(api: Api) -> None:
     await api.post("/v1/consents", consent)
     decision = (await api.post("/v1/decisions", {"identifier": named(a), "destination": "meta_ads"})).json
     assert (await api.get(f"/v1/decisions/{decision['decision_id']}")).json == decision
+    traits = {"identifier": named(a), "traits": {"last_order_at": "2090-01-01T00:00:00Z"}, "source": "crm"}
+    assert (await api.post("/v1/traits", traits)).results[0]["status"] == "accepted"
+    active = (await api.get("/v1/policies/active")).json
+    version = (await api.post("/v1/policies", active["policy"])).json["version"]
+    for act in (f"{version}/simulate", f"{version}/activate", "rollback?wait=5"):
+        assert (await api.post(f"/v1/policies/{act}", {})).status == 200
     assert (await api.call("DELETE", f"/v1/links/{found[0]['link_id']}")).json["status"] == "retracted"
     for path in ("/healthz", "/readyz", "/metrics"):
         await api.call("GET", path)
@@ -328,6 +336,10 @@ async def test_every_documented_success_has_been_seen(api: Api) -> None:
         ("GET", "/v1/reviews"): "/v1/reviews?status=open",
         ("GET", "/v1/changes"): "/v1/changes?after=0&limit=50",
         ("GET", "/v1/consents"): f"/v1/consents?namespace=cookie_id&value={d.split(':')[1]}",
+        ("GET", "/v1/policies"): "/v1/policies?limit=1",
+        ("GET", "/v1/policies/schema"): "/v1/policies/schema",
+        ("GET", "/v1/policies/{version}"): f"/v1/policies/{version}",
+        ("GET", "/v1/audiences/{name}/members"): "/v1/audiences/recent_buyers/members?destination=meta_ads",
         ("GET", "/v1/audit"): f"/v1/audit?subject={d}",
         ("GET", "/v1/audit/verify"): "/v1/audit/verify",
     }

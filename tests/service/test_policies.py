@@ -232,7 +232,7 @@ async def test_thresholds_lives_and_blocked_values_are_applied_to_what_is_there(
 
 async def test_a_simulation_says_what_an_activation_then_does_and_changes_nothing(api: Api) -> None:
     customer, one, two = fresh(), fresh("email_sha256"), fresh("email_sha256")
-    await api.links(link(customer, one), link(customer, two))
+    await api.links(link(customer, one), link(customer, two), link(fresh(), fresh("device_id")))
     said = {"purposes": {"email_marketing": "granted"}, "regulation": "GDPR", "source": "t"}
     agreed(await api.post("/v1/consents", {"identifier": named(one), **said}))
     first = agreed(await api.get("/v1/policies/active"))["version"]
