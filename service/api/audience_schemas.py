@@ -32,7 +32,7 @@ class TraitsManyIn(Asked):
 
 
 class TraitResult(BaseModel):
-    """What became of one report. `duplicate`: all of it was known, as it is or newer."""
+    """What became of one report. `duplicate`: nothing of it is news."""
 
     status: Literal["accepted", "duplicate", "rejected"]
     profile_id: str | None

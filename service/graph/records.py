@@ -79,7 +79,7 @@ def row_of_state(state: IdentifierState, bar: Reason | None, *, whole: bool) -> 
         "holds": state.holds,
         "handed": list(state.handed) or None,
         "consents": orjson.dumps(consents_to_list(state.consents)).decode() if state.consents else None,
-        "traits": orjson.dumps(state.traits).decode() if state.traits else None,
+        "traits": orjson.dumps([list(t) for t in state.traits]).decode() if state.traits else None,
         "bar": bar,
     }
     return row if whole else {name: value for name, value in row.items() if value is not None}
@@ -141,7 +141,7 @@ def view_of(profile: Profile) -> str:
         view["h"] = profile.households
     if profile.policy_version:
         view["p"] = profile.policy_version
-    traits = {str(index): m.traits for index, m in enumerate(profile.members) if m.traits}
+    traits = {str(index): [list(t) for t in m.traits] for index, m in enumerate(profile.members) if m.traits}
     if traits:
         view["t"] = traits
     if profile.audiences:

@@ -256,7 +256,7 @@ class LinkReceipt:
 
 @dataclass(frozen=True, slots=True)
 class TraitsReceipt:
-    """What became of reported traits. Not `accepted`: all of them were known, as they are or newer."""
+    """What became of reported traits. Not `accepted`: nothing of it is news."""
 
     accepted: bool
     profile_id: ProfileId | None
