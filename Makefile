@@ -44,7 +44,7 @@ scenarios-http: $(STAMP)
 # Long checks: whole processes killed and restarted, a restore, imports. `check_newcomers` has a known counterexample.
 test-long: $(STAMP)
 	@exec $(BIN)/python -m pytest tests/service/check_volume.py tests/service/check_restore.py \
-		tests/service/check_two_processes.py tests/properties/check_newcomers.py
+		tests/service/check_two_processes.py tests/service/check_policy_kill.py tests/properties/check_newcomers.py
 
 lint: $(STAMP)
 	@$(BIN)/ruff check .

@@ -32,6 +32,7 @@ from service.commands.graph_view import GraphView
 from service.commands.lookup import Lookup
 from service.commands.outbox import Outbox
 from service.commands.policies import Policies
+from service.commands.policy_examples import failing_examples
 from service.commands.refreshing import Refresher
 from service.commands.simulate import Simulator
 from service.commands.sweep import Sweeper
@@ -93,12 +94,15 @@ def _policy_text(settings: Settings) -> bytes:
     path = settings.policy_file or DEFAULT_POLICY
     try:
         text = path.read_bytes()
-        compile_policy(orjson.loads(text), 1)
+        document = orjson.loads(text)
+        failing = failing_examples(document, compile_policy(document, 1))
     except OSError as error:
         raise StartRefused(f"POLICY_FILE can't be read: {error.strerror}") from None
     except ValueError as error:
         first = str(error).splitlines()[0]
         raise StartRefused(f"POLICY_FILE is not a policy: {first}") from None
+    if failing:
+        raise StartRefused(f"POLICY_FILE does not hold its own examples: {failing[0].pointer} {failing[0].message}")
     return text
 
 

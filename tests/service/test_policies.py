@@ -10,7 +10,10 @@ from typing import Any
 
 import pytest
 
-from tests.service.instances import Api, Instance, Json, Reply, fresh, link, named, refused
+from service.local import Stores
+from service.model.changes import Origin, ResolveAnew
+from service.settings import Settings
+from tests.service.instances import Api, Instance, Json, Reply, fresh, link, named, opened, refused
 from tests.service.worlds import agreed, tail
 
 Change = Callable[[Json], object]
@@ -260,3 +263,32 @@ async def test_a_simulation_says_what_an_activation_then_does_and_changes_nothin
     finally:
         agreed(await api.post("/v1/policies/rollback?wait=20", {}))
     refused(await api.post("/v1/policies/999999/simulate", {}), 404, "unknown_policy")
+
+
+# ---- stopped midway
+
+
+async def test_a_pass_goes_on_where_it_stopped_on_whichever_instance_is_there(
+    api: Api, instance: Instance, instance_settings: Settings, stores: Stores
+) -> None:
+    await instance.assembled.services.follower.stop()  # as if it were killed
+    hubs = [(fresh(), fresh("email_sha256"), fresh("email_sha256")) for _ in range(120)]
+    await api.links(*(link(hub, mail) for hub, *mails in hubs for mail in mails))
+    first = agreed(await api.get("/v1/policies/active"))["version"]
+    version = agreed(await draft(api, limit(email_sha256={"max_per_profile": 1})))["version"]
+    shown = agreed(await api.post(f"/v1/policies/{version}/activate", {}))["resolution"]
+    assert shown["state"] == "running" and shown["done"] == 0 and shown["total"] >= 360
+    write_path = instance.assembled.services.write_path
+    await write_path.submit([ResolveAnew(50)], Origin("test"), lambda _: (200, b""))
+    shown = agreed(await api.get("/v1/policies/active"))["resolution"]
+    assert shown == {"state": "running", "done": 50, "total": shown["total"]}
+    agreed(await api.post(f"/v1/policies/{first}/activate", {}))  # another change before the first is through
+    agreed(await api.post(f"/v1/policies/{version}/activate", {}))
+    async with opened(instance_settings, stores) as other:
+        assert agreed(await other.api.get("/v1/policies/active?wait=30"))["resolution"]["state"] == "done"
+        found = [[await other.api.profile_id(mail) for mail in mails] for _, *mails in hubs[:20]]
+        assert all(one != two for one, two in found)
+        await activate(other.api, first)
+        found = [[await other.api.profile_id(mail) for mail in mails] for _, *mails in hubs[:20]]
+        assert all(one == two for one, two in found)
+    instance.assembled.services.follower.start()
