@@ -28,19 +28,21 @@ from service.commands.account import pseudonyms_under
 from service.commands.explain import Explainer
 from service.commands.feed import Feed
 from service.commands.follow import Follower
+from service.commands.gauges import Gauges
 from service.commands.graph_view import GraphView
 from service.commands.lookup import Lookup
 from service.commands.outbox import Outbox
 from service.commands.policies import Policies
 from service.commands.policy_examples import failing_examples
 from service.commands.refreshing import Refresher
+from service.commands.sealing import Sealer
 from service.commands.simulate import Simulator
 from service.commands.sweep import Sweeper
 from service.commands.timely import Timely
 from service.commands.write_path import WriteLimits, WritePath
 from service.control.link_ids import link_ids_under
 from service.control.policy_document import compile_policy
-from service.errors import LocalStoreError, StartRefused
+from service.errors import FabricError, LocalStoreError, StartRefused
 from service.graph import migrations
 from service.graph.archive import GraphArchive
 from service.graph.audit import Chain
@@ -52,15 +54,18 @@ from service.graph.ledger import GraphLedger
 from service.graph.newcomers import rows_of
 from service.graph.policies import GraphPolicies
 from service.graph.reader import GraphReader
+from service.graph.stretches import GraphStretches
 from service.graph.unread import GraphUnread
 from service.local import Stores, local_stores
 from service.local.data_dir import remove_run_file, write_run_file
 from service.local.joined import joined_stores
 from service.local.journal import Journal, Refusal
+from service.local.sealed import FOLDER as SEALED_FOLDER
+from service.local.sealed import SqliteSealed
 from service.local.secrets import api_keys, identity_key, webhook_secrets
 from service.model.changes import Origin, RecordConsent
 from service.resolution.profile_ids import births_under
-from service.settings import Settings
+from service.settings import MIGRATIONS_FOLDER, Settings
 from service.telemetry import METRICS, configure_logs
 from service.volume.exporting import Source, export_tables
 from service.volume.importing import Means, Request, import_rows
@@ -70,7 +75,6 @@ from service.welcome import welcome
 Say = Callable[[str], None]
 log = structlog.get_logger()
 
-MIGRATIONS_FOLDER: Final = Path(__file__).parents[1] / "graph_migrations"
 DEFAULT_POLICY: Final = Path(__file__).parent / "policies" / "default.json"
 _DRAIN_S: Final = 10
 _BULK_TURN_MS: Final = 300
@@ -120,6 +124,7 @@ async def _prepare(settings: Settings, driver: AsyncDriver, database: str, found
     if applied:
         say(f"migrations applied: {', '.join(applied)}")
     await founding.found(secret, text)
+    await founding.refuse_stranger(secret)  # another may have founded it while this one waited for the migrations
 
 
 async def _health_of(driver: AsyncDriver, database: str, cache: ProfileCache) -> Health:
@@ -155,7 +160,9 @@ async def assembled(
         policies = Policies(GraphPolicies(driver, database), cache)
         await policies.current()
         reader = GraphReader(driver, database)
-        archive = GraphArchive(driver, database)
+        sealed = SqliteSealed(settings.sealed_dir or settings.data_dir / SEALED_FOLDER)
+        stack.callback(sealed.close)
+        archive = GraphArchive(driver, database, sealed)
         ledger = GraphLedger(driver, database, Chain(), timeout_ms=settings.transaction_timeout_ms)
         journal = Journal(settings.data_dir)
         outbox = Outbox(ledger, cache, METRICS)
@@ -186,7 +193,7 @@ async def assembled(
             Explainer(ledger.look, archive, timely, policies.active, births_under(secret), clock.now_ms),
             GraphView(timely, archive, ledger.look),
             Feed(archive, clock),
-            GraphAudit(driver, database),
+            GraphAudit(driver, database, sealed),
             pseudonyms_under(secret),
             link_ids_under(secret),
             lambda: _health_of(driver, database, cache),
@@ -205,16 +212,23 @@ async def assembled(
         stack.push_async_callback(outbox.stop)
         await ledger.plan_ahead()
         write_path.start()
-        await _apply_again(write_path, behind, say)
         stack.push_async_callback(write_path.stop)
+        await _apply_again(write_path, behind, say)
         follower.start()
         stack.push_async_callback(follower.stop)
         refresher.start()
         stack.push_async_callback(refresher.stop)
         sweeper.start()
         stack.push_async_callback(sweeper.stop)
+        gauges = Gauges(archive.count_open_reviews, METRICS)
+        gauges.start()
+        stack.push_async_callback(gauges.stop)
+        sealer = Sealer(GraphStretches(driver, database), sealed, settings.keep_days * 86_400_000)
+        if settings.seals:
+            sealer.start()
+            stack.push_async_callback(sealer.stop)
         app = create_app(services, request_ids(clock.random_token(6)))
-        yield Assembled(app, services, policies, cache, founding, GraphBulk(driver, database))
+        yield Assembled(app, services, policies, cache, founding, GraphBulk(driver, database, ledger))
 
 
 class _Server(uvicorn.Server):
@@ -280,7 +294,9 @@ async def _apply_again(write_path: WritePath, refusals: Sequence[Refusal], say: 
             source=record.source or "",
             at=record.at,
         )
-        await write_path.submit([change], Origin("service:journal"), lambda _: (200, b""))
+        answered = await write_path.submit([change], Origin("service:journal"), lambda _: (200, b""))
+        if any(isinstance(outcome, FabricError) for outcome in answered.outcomes):
+            raise StartRefused(f"A refusal of the journal can't be applied again (its seq is {refusal.seq}).")
     if refusals:
         say(f"the graph was older than its journal: {len(refusals)} refusals applied again")
 
@@ -321,9 +337,8 @@ def _read_line(line: bytes) -> object:
 async def target_of(instance: Assembled) -> Target:
     """Where an export is brought in."""
     document = await instance.founding.policy(instance.policies.active().version) or {}
-    founding = instance.founding
-    fingerprint = await instance.bulk.fingerprint()
-    return Target(instance.services.write_path, founding.is_empty, founding.advance, fingerprint, document)
+    bulk, advance = instance.bulk, instance.founding.advance
+    return Target(instance.services.write_path, bulk.is_empty, advance, await bulk.fingerprint(), document)
 
 
 async def source_of(instance: Assembled) -> Source:
@@ -391,6 +406,7 @@ async def _serve_until_told(
         await asyncio.wait({serving, broken}, return_when=asyncio.FIRST_COMPLETED)
         if broken.done():
             raise LocalStoreError(broken.result())
+        serving.result()
     finally:
         remove_run_file(settings.data_dir)
         instance.services.feed.close()

@@ -6,14 +6,14 @@ from typing import Final, LiteralString
 
 # Columns of an identifier and of a link, in the order that `records` reads them.
 _STATE: LiteralString = """[i.key, i.first_seen, i.last_seen, i.sources, i.neighbours, i.linking, i.sides, i.named,
-        i.holds, i.handed, i.consents, i.traits, i.bar"""
+        i.holds, i.handed, i.consents, i.bar, i.barred_until, i.lasting, i.traits"""
 LINK_COLUMNS: LiteralString = """[r.id, r.method, r.confidence, r.source, r.rule, r.rule_version, r.observed_at,
         r.first_observed_at, r.expires_at, r.evidence, r.due, r.inactive, r.retracted_at, r.reviewed,
         r.withheld, r.review"""
 
-# Plans of the statements that every request waits for are kept for good. Each is a walk from unique keys, so a plan
-# made on an empty graph is as good as one made on a full one, while making one again, as Neo4j does each time the graph
-# has grown by three quarters, takes up to a second of a core.
+# Plans of the statements that every request waits for are kept for good. Each is a walk from unique keys, so one made
+# on an empty graph is as good as one made on a full one, while making it again, as Neo4j does each time the graph has
+# grown by three quarters, takes up to a second of a core.
 KEPT_PLAN: LiteralString = "CYPHER replan=skip "
 
 TAKE_HEAD: LiteralString = (
@@ -51,9 +51,9 @@ LOAD: LiteralString = (
     "CALL (profiles) { UNWIND profiles AS p MATCH (p)<-[:IN]-(i:Identifier) RETURN collect([p.due, p.audiences, "
     + _STATE
     + ", p.id]]) AS members } "
-    # Links of members that bridge, with what is known of an end outside the profile.
+    # Links of members that bridge and those that wait for a steward, with what is known of an end outside the profile.
     "CALL (profiles) { UNWIND profiles AS p MATCH (p)<-[:IN]-(m:Identifier) WHERE m.bar IS NULL "
-    "MATCH (m)-[r:LINK]-(i:Identifier) WHERE r.inactive IS NULL "
+    "MATCH (m)-[r:LINK]-(i:Identifier) WHERE r.inactive IS NULL OR r.review IS NOT NULL "
     "OPTIONAL MATCH (i)-[:IN]->(q:Profile) "
     "WITH p, m, r, i, q WHERE q IS NULL OR q <> p OR m.key < i.key OR i.bar IS NOT NULL "
     "RETURN collect([" + LINK_COLUMNS + ", startNode(r).key, endNode(r).key], "
@@ -77,6 +77,13 @@ LOAD_LINKS_OF: LiteralString = (
     + _STATE
     + ", p.id] AS state"
 )
+
+# Of an identifier's active links, however many they are, only where they lead and when they end.
+LOAD_ENDS_OF: LiteralString = """
+UNWIND $keys AS key MATCH (:Identifier {key: key})-[r:LINK WHERE r.inactive IS NULL]-(i:Identifier)
+OPTIONAL MATCH (i)-[:IN]->(p:Profile)
+RETURN key, collect([r.id, i.key, r.due, p.id]) AS ends
+"""
 
 LOAD_IDS: LiteralString = """
 UNWIND $ids AS id MATCH (p:Profile {id: id}) RETURN id, p.born AS born, p.hands AS hands
@@ -206,7 +213,8 @@ CREATE (v:Revocation)-[:OF]->(i) SET v = row.revocation
 
 CREATE_TURN: LiteralString = """
 UNWIND $rows AS row
-CREATE (t:Turn:Pending) SET t = row.turn
+CREATE (t:Turn) SET t = row.turn
+FOREACH (owed IN row.owed | SET t:Pending)
 WITH t, row UNWIND row.profiles AS id
 MATCH (p:Profile {id: id}) CREATE (p)-[:CHANGED {seq: t.seq}]->(t)
 """
@@ -258,8 +266,9 @@ WRITE: LiteralString = (
 READ_PROFILES: LiteralString = (
     KEPT_PLAN
     + """
-UNWIND $keys AS key
-MATCH (i:Identifier {key: key})-[:IN]->(p:Profile)
+UNWIND $asked AS key
+MATCH (i:Identifier {key: key}) WHERE i.first_seen IS NOT NULL
+OPTIONAL MATCH (i)-[:IN]->(p:Profile)
 RETURN key AS asked, p.id AS id, p.stamp AS stamp, p.view AS view, p.due AS due
 """
 )
@@ -267,9 +276,9 @@ RETURN key AS asked, p.id AS id, p.stamp AS stamp, p.view AS view, p.due AS due
 READ_PROFILES_BY_ID: LiteralString = (
     KEPT_PLAN
     + """
-UNWIND $ids AS id
+UNWIND $asked AS id
 MATCH (held:Profile {id: id})
-MATCH (i:Identifier {key: held.holder})-[:IN]->(p:Profile)
+OPTIONAL MATCH (:Identifier {key: held.holder})-[:IN]->(p:Profile)
 RETURN id AS asked, p.id AS id, p.stamp AS stamp, p.view AS view, p.due AS due
 """
 )

@@ -13,7 +13,7 @@ from service.model.traits import Trait
 class IdentifierState(NamedTuple):
     """One identifier. `first_seen` None: only consent is known of it yet. `holds`: the profile id it holds where a
     steward's hand made that another than its first birth id; `handed`: every id that an assertion in force hands to it.
-    `profile`: the profile it is in.
+    `profile`: the profile it is in. `barred_until`, `lasting`: see service.commands.barring.
     """
 
     key: IdentifierKey
@@ -28,6 +28,8 @@ class IdentifierState(NamedTuple):
     handed: tuple[ProfileId, ...] = ()
     consents: tuple[ConsentRecord, ...] = ()
     profile: ProfileId | None = None
+    barred_until: int | None = None
+    lasting: Mapping[str, int] = NO_NEIGHBOURS
     traits: tuple[Trait, ...] = ()
 
     @property

@@ -6,8 +6,8 @@ import copy
 import time
 from pathlib import Path
 
-from tests.service.check_two_processes import running
 from tests.service.instances import Client, Json, fresh, link
+from tests.service.test_two_processes import running
 
 PEOPLE = 1_500
 
