@@ -26,6 +26,8 @@ from service.resolution.activity import due_of, inactive_of
 
 def _judged(world: World, link: Link) -> Link:
     """The link as it counts under this policy, now."""
+    if link.assumed:
+        link = replace(link, confidence=world.policy.confidence_of_source(link.source))
     due = None if link.retracted_at is not None else due_of(link, world.policy)
     linking = world.state(link.a).linking and world.state(link.b).linking
     link = replace(link, due=due)
@@ -40,7 +42,8 @@ def _links(world: World, ids: Sequence[str]) -> Generator[Wanted, None, None]:
     for link in links:
         judged = _judged(world, link)
         waits = judged.inactive in (None, "link_not_permitted")
-        if judged.inactive != link.inactive or (waits and judged.due != link.due):
+        came = (judged.inactive, judged.confidence) != (link.inactive, link.confidence)
+        if came or (waits and judged.due != link.due):
             changed.append(judged)
     yield Wanted(pairs={link.pair for link in changed})
     for link in changed:

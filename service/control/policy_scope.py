@@ -34,15 +34,16 @@ def _bears_on_all(policy: Policy) -> tuple[object, ...]:
 
 def _bears_on_links(policy: Policy) -> tuple[object, ...]:
     ttls = {name: namespace.ttl_ms for name, namespace in policy.namespaces.items() if namespace.ttl_ms is not None}
-    return (policy.min_confidence_deterministic, policy.min_confidence_probabilistic, ttls)
+    thresholds = (policy.min_confidence_deterministic, policy.min_confidence_probabilistic)
+    return thresholds, ttls, dict(policy.sources)
 
 
 def stages_between(old: Policy, new: Policy) -> tuple[str, ...]:
     """The stages of the pass that makes profiles what they would be had all evidence come under `new`.
 
-    A link's activity depends on its confidence and its ends' time to live. What is joined depends on the rules of the
-    namespaces of both ends: a pair of profiles comes out otherwise only where one of them holds an identifier of a
-    namespace whose rules differ. None at all where nothing that profiles rest on differs.
+    A link's activity depends on its confidence, its own or its source's, and on its ends' time to live. What is joined
+    depends on the rules of the namespaces of both ends: a pair of profiles comes out otherwise only where one of them
+    holds an identifier of a namespace whose rules differ. None at all where nothing that profiles rest on differs.
     """
     stages = [LINKS] if _bears_on_links(old) != _bears_on_links(new) else []
     names = sorted(old.namespaces.keys() & new.namespaces.keys())  # of a new one there is nobody yet

@@ -9,7 +9,7 @@ _STATE: LiteralString = """[i.key, i.first_seen, i.last_seen, i.sources, i.neigh
         i.holds, i.handed, i.consents, i.bar, i.barred_until, i.lasting, i.traits"""
 LINK_COLUMNS: LiteralString = """[r.id, r.method, r.confidence, r.source, r.rule, r.rule_version, r.observed_at,
         r.first_observed_at, r.expires_at, r.evidence, r.due, r.inactive, r.retracted_at, r.reviewed,
-        r.withheld, r.review"""
+        r.withheld, r.review, r.assumed"""
 
 # Plans of the statements that every request waits for are kept for good. Each is a walk from unique keys, so one made
 # on an empty graph is as good as one made on a full one, while making it again, as Neo4j does each time the graph has

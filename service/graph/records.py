@@ -114,10 +114,10 @@ def link_of(row: Sequence[Any]) -> tuple[Link, Reason | None]:
 def reviewed_link_of(row: Sequence[Any]) -> tuple[Link, Reason | None, float | None]:
     """A link as stored, why it is withheld, and what a steward's decision on it is worth (None: none is wanted)."""
     (link_id, method, confidence, source, rule, rule_version, observed, first, expires, evidence, due, inactive,
-     retracted, reviewed, withheld, review, a, b) = row  # fmt: skip
+     retracted, reviewed, withheld, review, assumed, a, b) = row  # fmt: skip
     link = Link(
         LinkId(link_id), IdentifierKey(a), IdentifierKey(b), method, confidence, source, rule, rule_version, observed,
-        first, expires, evidence, due, inactive, retracted, reviewed,
+        first, expires, evidence, due, inactive, retracted, reviewed, bool(assumed),
     )  # fmt: skip
     return link, withheld, review
 
@@ -143,6 +143,7 @@ def row_of_link(stored: StoredLink, *, whole: bool) -> Row:
         "reviewed": link.reviewed,
         "withheld": stored.withheld,
         "review": stored.review,
+        "assumed": link.assumed or None,
     }
     if not whole:
         row = {name: value for name, value in row.items() if value is not None}

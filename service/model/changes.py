@@ -10,14 +10,14 @@ from service.model.evidence import Assertion, ConsentRecord, ConsentState, Link,
 from service.model.identifiers import AssertionId, IdentifierKey, LinkId, ProfileId
 from service.model.policy import Policy
 from service.model.policy_versions import Pass, PolicyVersion
-from service.model.traits import TraitValue
+from service.model.traits import Trait, TraitValue
 
 Scope = Literal["purposes", "linking", "erase"]
 
 
 @dataclass(frozen=True, slots=True)
 class ObserveLink:
-    """A source reports that two identifiers belong together. `observed_at` None: now."""
+    """A source reports that two identifiers belong together. `observed_at` None: now. `assumed`: see `Link`."""
 
     link_id: LinkId
     a: IdentifierKey
@@ -30,6 +30,7 @@ class ObserveLink:
     observed_at: int | None = None
     expires_at: int | None = None
     evidence: str | None = None
+    assumed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +166,7 @@ class KeptIdentifier:
     last_seen: int | None
     sources: tuple[str, ...] = ()
     consents: tuple[ConsentRecord, ...] = ()
+    traits: tuple[Trait, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule
 
 from service.control.policy_scope import stages_between
+from service.model.changes import ObserveLink
+from service.model.identifiers import LinkId
 from service.model.policy import Policy
 from tests.properties.evidence_model import agrees
 from tests.properties.profiles import tried
-from tests.properties.strategies import KEYS, policies
+from tests.properties.strategies import CONFIDENCES, KEYS, policies, reports
 from tests.properties.test_local_equals_global import Life
 
 VALUES = sorted({key.partition(":")[2] for key in KEYS})
@@ -29,8 +31,19 @@ def other_policies(draw: st.DrawFn) -> Policy:
         draw(policies()),
         min_confidence_deterministic=draw(st.sampled_from((0.3, 0.5, 0.7, 0.95))),
         min_confidence_probabilistic=draw(st.sampled_from((0.6, 0.9))),
+        sources={source: draw(st.sampled_from(CONFIDENCES)) for source in ("crm", "web")},
         blocked_values=frozenset(draw(st.lists(st.sampled_from(VALUES), max_size=1))),
     )
+
+
+def _named(sent: ObserveLink) -> ObserveLink:
+    """A link of another rule, so that no source says one link with and without a confidence."""
+    return replace(sent, link_id=LinkId(f"{sent.link_id}/assumed"))
+
+
+def _believed(sent: ObserveLink, policy: Policy) -> ObserveLink:
+    """The report as it is read under a policy: without a confidence of its own it has that of its source."""
+    return replace(sent, confidence=policy.confidence_of_source(sent.source)) if sent.assumed else sent
 
 
 class LifeUnderPolicies(Life):
@@ -40,8 +53,17 @@ class LifeUnderPolicies(Life):
     def activate(self, policy: Policy, stretch: int, turns: int) -> None:
         self.bench.activate(policy)
         self.evidence.policy = policy
+        for log in self.evidence.links.values():
+            log.reports = [_believed(sent, policy) for sent in log.reports]
+        self.sent = [_believed(sent, policy) for sent in self.sent]
         for _ in range(turns):
             self.bench.follow(stretch)
+
+    @rule(batch=st.lists(reports(), min_size=1, max_size=4))
+    def observe_without_confidence(self, batch: list[ObserveLink]) -> None:
+        self.observe(
+            [_believed(replace(sent, assumed=True, rule="a"), self.bench.policy) for sent in map(_named, batch)]
+        )
 
     @rule(stretch=st.integers(1, 5))
     def follow(self, stretch: int) -> None:

@@ -214,20 +214,22 @@ async def test_a_stricter_limit_splits_and_its_roll_back_joins_again(api: Api) -
 
 
 async def test_thresholds_lives_and_blocked_values_are_applied_to_what_is_there(api: Api) -> None:
-    a, b, c, d, e, f = (fresh(name) for name in ("crm_id", "device_id") * 3)
+    a, b, c, d, e, f, g, h = (fresh(name) for name in ("crm_id", "device_id") * 4)
     await api.links(link(a, b, confidence=0.6), link(c, d), link(e, f, observed_at="2026-01-01T00:00:00Z"))
-    assert [len((await api.lookup(key)).names) for key in (a, c, e)] == [2, 2, 2]
+    await api.links(link(g, h, confidence=None, source="believed"))
+    assert [len((await api.lookup(key)).names) for key in (a, c, e, g)] == [2, 2, 2, 2]
     hidden = d.partition(":")[2]
 
     def stricter(x: Json) -> None:
         x["identity"]["min_confidence"]["deterministic"] = 0.7
         x["blocked_values"].append(hidden)
         x["namespaces"]["device_id"]["ttl"] = "P30D"
+        x["sources"]["believed"] = {"confidence": 0.1}
 
     async with policy(api, stricter):
-        assert [len((await api.lookup(key)).names) for key in (a, c, e)] == [1, 1, 1]
+        assert [len((await api.lookup(key)).names) for key in (a, c, e, g)] == [1, 1, 1, 1]
         refused(await api.lookup(d), 422)
-    assert [len((await api.lookup(key)).names) for key in (a, c, e)] == [2, 2, 2]
+    assert [len((await api.lookup(key)).names) for key in (a, c, e, g)] == [2, 2, 2, 2]
 
 
 # ---- tried out
