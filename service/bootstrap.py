@@ -27,12 +27,16 @@ from service.clock import SystemClock, random_bytes
 from service.commands.account import pseudonyms_under
 from service.commands.explain import Explainer
 from service.commands.feed import Feed
+from service.commands.follow import Follower
 from service.commands.gauges import Gauges
 from service.commands.graph_view import GraphView
 from service.commands.lookup import Lookup
 from service.commands.outbox import Outbox
 from service.commands.policies import Policies
+from service.commands.policy_examples import failing_examples
+from service.commands.refreshing import Refresher
 from service.commands.sealing import Sealer
+from service.commands.simulate import Simulator
 from service.commands.sweep import Sweeper
 from service.commands.timely import Timely
 from service.commands.write_path import WriteLimits, WritePath
@@ -48,6 +52,7 @@ from service.graph.driver import AsyncDriver, answers, open_driver
 from service.graph.founding import Founding
 from service.graph.ledger import GraphLedger
 from service.graph.newcomers import rows_of
+from service.graph.policies import GraphPolicies
 from service.graph.reader import GraphReader
 from service.graph.stretches import GraphStretches
 from service.graph.unread import GraphUnread
@@ -93,12 +98,15 @@ def _policy_text(settings: Settings) -> bytes:
     path = settings.policy_file or DEFAULT_POLICY
     try:
         text = path.read_bytes()
-        compile_policy(orjson.loads(text), 1)
+        document = orjson.loads(text)
+        failing = failing_examples(document, compile_policy(document, 1))
     except OSError as error:
         raise StartRefused(f"POLICY_FILE can't be read: {error.strerror}") from None
     except ValueError as error:
         first = str(error).splitlines()[0]
         raise StartRefused(f"POLICY_FILE is not a policy: {first}") from None
+    if failing:
+        raise StartRefused(f"POLICY_FILE does not hold its own examples: {failing[0].pointer} {failing[0].message}")
     return text
 
 
@@ -149,8 +157,8 @@ async def assembled(
         cache = ProfileCache(stores.redis_url, now_ms=clock.now_ms, random_bytes=random_bytes)
         stack.push_async_callback(cache.close)
         await cache.start()
-        policies = Policies(founding.policy)
-        await policies.at(await founding.active_version())
+        policies = Policies(GraphPolicies(driver, database), cache)
+        await policies.current()
         reader = GraphReader(driver, database)
         sealed = SqliteSealed(settings.sealed_dir or settings.data_dir / SEALED_FOLDER)
         stack.callback(sealed.close)
@@ -161,7 +169,7 @@ async def assembled(
         write_path = WritePath(
             ledger,
             outbox,
-            policies.at,
+            policies.learn,
             births_under(secret),
             pseudonyms_under(secret),
             clock,
@@ -171,6 +179,8 @@ async def assembled(
         )
         sweeper = Sweeper(write_path, reader.is_due)
         timely = Timely(reader, archive, sweeper.apply_due, clock.now_ms)
+        follower = Follower(write_path, policies.store)
+        refresher = Refresher(write_path, policies, clock)
         lookup = Lookup(cache, timely, policies, clock, METRICS)
         services = Services(
             keyring,
@@ -191,6 +201,9 @@ async def assembled(
             settings.max_body_bytes,
             webhook_keys,
             GraphUnread(driver, database),
+            policies,
+            follower,
+            Simulator(policies, ledger.look, births_under(secret), clock),
         )
         behind = journal.refusals(await founding.seq())
         if behind:
@@ -201,6 +214,10 @@ async def assembled(
         write_path.start()
         stack.push_async_callback(write_path.stop)
         await _apply_again(write_path, behind, say)
+        follower.start()
+        stack.push_async_callback(follower.stop)
+        refresher.start()
+        stack.push_async_callback(refresher.stop)
         sweeper.start()
         stack.push_async_callback(sweeper.stop)
         gauges = Gauges(archive.count_open_reviews, METRICS)

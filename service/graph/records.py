@@ -14,6 +14,7 @@ from service.model.evidence import Assertion, ConsentRecord, Hand, Link, Reason
 from service.model.identifiers import AssertionId, IdentifierKey, LinkId, ProfileId
 from service.model.profile import Member, Profile
 from service.model.state import IdentifierState
+from service.model.traits import Trait
 
 Row = dict[str, Any]
 
@@ -29,6 +30,11 @@ def consents_to_list(consents: Sequence[ConsentRecord]) -> list[list[object]]:
 def consents_of_list(rows: Sequence[Sequence[Any]]) -> tuple[ConsentRecord, ...]:
     """The inverse of `consents_to_list`."""
     return tuple(ConsentRecord(*row) for row in rows)
+
+
+def traits_of_list(rows: Sequence[Sequence[Any]]) -> tuple[Trait, ...]:
+    """Traits from plain lists."""
+    return tuple(Trait(*row) for row in rows)
 
 
 def state_of(row: Sequence[Any]) -> tuple[IdentifierState, Reason | None]:
@@ -48,6 +54,7 @@ def state_of(row: Sequence[Any]) -> tuple[IdentifierState, Reason | None]:
         bar,
         until,
         lasting,
+        traits,
         profile,
     ) = row
     parsed = []
@@ -69,6 +76,7 @@ def state_of(row: Sequence[Any]) -> tuple[IdentifierState, Reason | None]:
         profile,
         until,
         orjson.loads(lasting) if lasting else {},
+        traits_of_list(orjson.loads(traits)) if traits else (),
     )
     return state, bar
 
@@ -89,6 +97,7 @@ def row_of_state(state: IdentifierState, bar: Reason | None, *, whole: bool) -> 
         "holds": state.holds,
         "handed": list(state.handed) or None,
         "consents": orjson.dumps(consents_to_list(state.consents)).decode() if state.consents else None,
+        "traits": orjson.dumps([list(t) for t in state.traits]).decode() if state.traits else None,
         "bar": bar,
         "barred_until": state.barred_until,
         "lasting": orjson.dumps(state.lasting).decode() if state.lasting else None,
@@ -105,10 +114,10 @@ def link_of(row: Sequence[Any]) -> tuple[Link, Reason | None]:
 def reviewed_link_of(row: Sequence[Any]) -> tuple[Link, Reason | None, float | None]:
     """A link as stored, why it is withheld, and what a steward's decision on it is worth (None: none is wanted)."""
     (link_id, method, confidence, source, rule, rule_version, observed, first, expires, evidence, due, inactive,
-     retracted, reviewed, withheld, review, a, b) = row  # fmt: skip
+     retracted, reviewed, withheld, review, assumed, a, b) = row  # fmt: skip
     link = Link(
         LinkId(link_id), IdentifierKey(a), IdentifierKey(b), method, confidence, source, rule, rule_version, observed,
-        first, expires, evidence, due, inactive, retracted, reviewed,
+        first, expires, evidence, due, inactive, retracted, reviewed, bool(assumed),
     )  # fmt: skip
     return link, withheld, review
 
@@ -134,6 +143,7 @@ def row_of_link(stored: StoredLink, *, whole: bool) -> Row:
         "reviewed": link.reviewed,
         "withheld": stored.withheld,
         "review": stored.review,
+        "assumed": link.assumed or None,
     }
     if not whole:
         row = {name: value for name, value in row.items() if value is not None}
@@ -152,16 +162,21 @@ def view_of(profile: Profile) -> str:
         view["h"] = profile.households
     if profile.policy_version:
         view["p"] = profile.policy_version
-    if profile.traits:
-        view["t"] = profile.traits
+    traits = {str(index): [list(t) for t in m.traits] for index, m in enumerate(profile.members) if m.traits}
+    if traits:
+        view["t"] = traits
+    if profile.audiences:
+        view["a"] = profile.audiences
     return orjson.dumps(view).decode()
 
 
 def profile_of(profile_id: str, stamp: int, view: str, due: int | None = None) -> Profile:
     """The inverse of `view_of`. `due` is kept beside the view, since a neighbour's change can lower it."""
     row = orjson.loads(view)
+    traits = {int(index): traits_of_list(rows) for index, rows in row.get("t", {}).items()}
     members = tuple(
-        Member(m[0], m[1], m[2], tuple(m[3]), consents_of_list(m[4]) if len(m) > 4 else ()) for m in row["m"]
+        Member(m[0], m[1], m[2], tuple(m[3]), consents_of_list(m[4]) if len(m) > 4 else (), traits.get(index, ()))
+        for index, m in enumerate(row["m"])
     )
     edges = tuple((i, j, c) for i, j, c in row["e"])
     households = tuple(row.get("h", ()))
@@ -173,8 +188,8 @@ def profile_of(profile_id: str, stamp: int, view: str, due: int | None = None) -
         row["at"],
         stamp,
         due,
-        row.get("t", {}),
         row.get("p", 0),
+        tuple(row.get("a", ())),
     )
 
 
@@ -188,6 +203,7 @@ def row_of_profile(stored: StoredProfile, stamp: int) -> Row:
         "due": None if profile is None else profile.due,
         "since": stored.since,
         "stamp": stamp,
+        "audiences": list(profile.audiences) or None if profile is not None else None,
     }
 
 

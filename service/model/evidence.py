@@ -45,7 +45,8 @@ class Link:
     """One source's statement that two identifiers belong together. `a` < `b` in key order.
 
     `due`: when it expires (None: never). `inactive`: why it has no say at present (None: it has). `reviewed`: what a
-    steward said of this pair in a review; it is then never asked about again.
+    steward said of this pair in a review; it is then never asked about again. `assumed`: it was sent without a
+    confidence, which is what the policy gives its source.
     """
 
     link_id: LinkId
@@ -64,6 +65,7 @@ class Link:
     inactive: Reason | None = None
     retracted_at: int | None = None
     reviewed: Verdict | None = None
+    assumed: bool = False
 
     @property
     def pair(self) -> Pair:

@@ -69,6 +69,7 @@ async def _take(request: Request, services: Services, provider: str) -> dict[str
     webhook_id = services.webhook_keys.verify(provider, call.headers, raw, services.now_ms())
     call.caller = f"webhook:{provider}"
     remembered = _remembered(services, provider, webhook_id, raw)
+    await services.policies.current()
     try:
         content = parse_json(raw, "application/json", limit_bytes=_BODY_BYTES_MAX)
         changes = changes_of(provider, content, services.policy(), services.now_ms())
