@@ -27,6 +27,7 @@ from service.clock import SystemClock, random_bytes
 from service.commands.account import pseudonyms_under
 from service.commands.explain import Explainer
 from service.commands.feed import Feed
+from service.commands.forget import Forgetting
 from service.commands.graph_view import GraphView
 from service.commands.lookup import Lookup
 from service.commands.outbox import Outbox
@@ -38,6 +39,7 @@ from service.control.link_ids import link_ids_under
 from service.control.policy_document import compile_policy
 from service.errors import LocalStoreError, StartRefused
 from service.graph import migrations
+from service.graph.answers import GraphAnswers
 from service.graph.archive import GraphArchive
 from service.graph.audit import Chain
 from service.graph.audit_reader import GraphAudit
@@ -196,6 +198,9 @@ async def assembled(
         stack.push_async_callback(write_path.stop)
         sweeper.start()
         stack.push_async_callback(sweeper.stop)
+        forgetting = Forgetting(GraphAnswers(driver, database))
+        forgetting.start()
+        stack.push_async_callback(forgetting.stop)
         app = create_app(services, request_ids(clock.random_token(6)))
         yield Assembled(app, services, policies, cache, founding, GraphBulk(driver, database))
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from service.control.policy_capture import WebhookRules, unknown_names, webhook_mappings
 from service.model.policy import (
     MAX_LINKS_DEFAULT,
     PRIORITY_DEFAULT,
@@ -149,6 +150,7 @@ class PolicyDocument(_Strict):
     audiences: dict[Name, AudienceRule] = {}
     decisions: DecisionRules = DecisionRules()
     retention: dict[Label, Duration] = {}
+    webhooks: dict[Name, WebhookRules] = {}
 
     @model_validator(mode="after")
     def _names_agree(self) -> PolicyDocument:
@@ -166,6 +168,8 @@ class PolicyDocument(_Strict):
                 raise ValueError(f"regulation {name} names a purpose that is not in the policy")
         if self.identity.linking_purpose not in self.purposes:
             raise ValueError("identity.linking_purpose is not a purpose of the policy")
+        for place, what in unknown_names(self.webhooks, self.namespaces, self.purposes, self.consent.regulations):
+            raise ValueError(f"webhooks/{place} names {what} that is not in the policy")
         return self
 
 
@@ -231,4 +235,5 @@ def compile_policy(document: Mapping[str, Any] | PolicyDocument, version: int) -
         regulations={name: dict(rule.unset) for name, rule in document.consent.regulations.items()},
         destinations={name: _destination(name, rule) for name, rule in document.destinations.items()},
         decision_max_age_ms=parse_duration(document.decisions.max_age),
+        webhooks=webhook_mappings(document.webhooks),
     )

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from service.model.capture import WebhookMapping
+
 Kind = Literal["person", "device", "session", "household"]
 Contested = Literal["newest", "strongest", "oldest", "nobody"]
 Unset = Literal["granted", "denied"]
@@ -92,6 +94,7 @@ class Policy:
     regulations: Mapping[str, Mapping[str, Unset]] = field(default_factory=dict)
     destinations: Mapping[str, Destination] = field(default_factory=dict)
     decision_max_age_ms: int = MAX_AGE_DEFAULT_MS
+    webhooks: Mapping[str, WebhookMapping] = field(default_factory=dict)
 
     def confidence_of_source(self, source: str) -> float:
         """The confidence that identifiers seen together by `source` belong together."""
