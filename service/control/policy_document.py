@@ -10,7 +10,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from service.control.policy_capture import WebhookRules, unknown_names, webhook_mappings
+from service.control.policy_capture import (
+    SignalRules,
+    WebhookRules,
+    signal_mappings,
+    unknown_in_signals,
+    unknown_names,
+    webhook_mappings,
+)
 from service.model.policy import (
     MAX_LINKS_DEFAULT,
     PRIORITY_DEFAULT,
@@ -151,6 +158,7 @@ class PolicyDocument(_Strict):
     decisions: DecisionRules = DecisionRules()
     retention: dict[Label, Duration] = {}
     webhooks: dict[Name, WebhookRules] = {}
+    signals: SignalRules = SignalRules()
 
     @model_validator(mode="after")
     def _names_agree(self) -> PolicyDocument:
@@ -170,6 +178,8 @@ class PolicyDocument(_Strict):
             raise ValueError("identity.linking_purpose is not a purpose of the policy")
         for place, what in unknown_names(self.webhooks, self.namespaces, self.purposes, self.consent.regulations):
             raise ValueError(f"webhooks/{place} names {what} that is not in the policy")
+        for place, what in unknown_in_signals(self.signals, self.purposes, self.consent.regulations):
+            raise ValueError(f"signals/{place} names {what} that is not in the policy")
         return self
 
 
@@ -236,4 +246,5 @@ def compile_policy(document: Mapping[str, Any] | PolicyDocument, version: int) -
         destinations={name: _destination(name, rule) for name, rule in document.destinations.items()},
         decision_max_age_ms=parse_duration(document.decisions.max_age),
         webhooks=webhook_mappings(document.webhooks),
+        signals=signal_mappings(document.signals),
     )

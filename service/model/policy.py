@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from service.model.capture import WebhookMapping
+from service.model.capture import SignalMappings, WebhookMapping
 
 Kind = Literal["person", "device", "session", "household"]
 Contested = Literal["newest", "strongest", "oldest", "nobody"]
@@ -95,6 +95,7 @@ class Policy:
     destinations: Mapping[str, Destination] = field(default_factory=dict)
     decision_max_age_ms: int = MAX_AGE_DEFAULT_MS
     webhooks: Mapping[str, WebhookMapping] = field(default_factory=dict)
+    signals: SignalMappings = field(default_factory=SignalMappings)
 
     def confidence_of_source(self, source: str) -> float:
         """The confidence that identifiers seen together by `source` belong together."""
