@@ -6,11 +6,13 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Final
 
+import orjson
 from pydantic import ValidationError
 
 from service.adapters.consent import VENDORS
 from service.adapters.consent.said import Delivered, Named, NotUnderstood, Statement
 from service.api.errors import invalid
+from service.api.signals import kept
 from service.control.normalise import Refused, normalise
 from service.control.vendor_mapping import (
     Meant,
@@ -62,10 +64,17 @@ def _changes(statement: Statement, mapping: WebhookMapping, source: str, policy:
             raise Invalid.at("", "means a purpose that is not in the policy")
         grouped[meant.at, meant.basis].append((meant.purpose, meant.state))
     return [
-        RecordConsent(key, tuple(states), regulation, basis, source, at)
+        RecordConsent(
+            key, tuple(states), regulation, basis, source, at, method="webhook", signal=_signal(statement.signal)
+        )
         for key in keys
         for (at, basis), states in grouped.items()
     ]
+
+
+def _signal(text: str | None) -> str | None:
+    """The TC string that came along, kept as it is; the choices are those that the platform named."""
+    return None if text is None else kept("tcf", text, orjson.dumps(text))
 
 
 def _meant(statement: Statement, mapping: WebhookMapping, now: int) -> Sequence[Meant]:

@@ -91,7 +91,7 @@ def email(address: str) -> str:
 
 
 def record(key: str, states: dict[str, str], provider: str, at: int | None, **more: Any) -> RecordConsent:
-    given = {"regulation": "GDPR"} | more
+    given = {"regulation": "GDPR", "method": "webhook"} | more
     return RecordConsent(key, tuple(states.items()), source=f"webhook:{provider}", at=at, **given)  # type: ignore[arg-type]
 
 
