@@ -25,6 +25,7 @@ from service.api.webhook_signature import WebhookKeys
 from service.cache.profiles import ProfileCache
 from service.clock import SystemClock, random_bytes
 from service.commands.account import pseudonyms_under
+from service.commands.checkpoints import CheckedAudit, Checkpoints
 from service.commands.explain import Explainer
 from service.commands.feed import Feed
 from service.commands.forget import Forgetting
@@ -44,6 +45,7 @@ from service.graph.archive import GraphArchive
 from service.graph.audit import Chain
 from service.graph.audit_reader import GraphAudit
 from service.graph.bulk import GraphBulk
+from service.graph.chain_ends import GraphChainEnds
 from service.graph.driver import AsyncDriver, answers, open_driver
 from service.graph.founding import Founding
 from service.graph.ledger import GraphLedger
@@ -51,6 +53,7 @@ from service.graph.newcomers import rows_of
 from service.graph.reader import GraphReader
 from service.graph.unread import GraphUnread
 from service.local import Stores, local_stores
+from service.local.checkpoints import SignedCheckpoints
 from service.local.data_dir import remove_run_file, write_run_file
 from service.local.joined import joined_stores
 from service.local.journal import Journal, Refusal
@@ -150,7 +153,11 @@ async def assembled(
         await policies.at(await founding.active_version())
         reader = GraphReader(driver, database)
         archive = GraphArchive(driver, database)
-        ledger = GraphLedger(driver, database, Chain(), timeout_ms=settings.transaction_timeout_ms)
+        chain, ends = Chain(secret), GraphChainEnds(driver, database)
+        vouched = SignedCheckpoints(settings.checkpoint_dir or settings.data_dir, secret, settings.data_dir)
+        checkpoints = Checkpoints(ends, vouched, settings.checkpoint_every)
+        await _compare(checkpoints, say)
+        ledger = GraphLedger(driver, database, chain, timeout_ms=settings.transaction_timeout_ms)
         journal = Journal(settings.data_dir)
         outbox = Outbox(ledger, cache, METRICS)
         write_path = WritePath(
@@ -178,7 +185,7 @@ async def assembled(
             Explainer(ledger.look, archive, timely, policies.active, births_under(secret), clock.now_ms),
             GraphView(timely, archive, ledger.look),
             Feed(archive, clock),
-            GraphAudit(driver, database),
+            CheckedAudit(GraphAudit(driver, database, chain), ends, vouched),
             pseudonyms_under(secret),
             link_ids_under(secret),
             lambda: _health_of(driver, database, cache),
@@ -194,6 +201,8 @@ async def assembled(
         stack.push_async_callback(outbox.stop)
         await ledger.plan_ahead()
         write_path.start()
+        checkpoints.start()
+        stack.push_async_callback(checkpoints.stop)
         await _apply_again(write_path, behind, say)
         stack.push_async_callback(write_path.stop)
         sweeper.start()
@@ -203,6 +212,17 @@ async def assembled(
         stack.push_async_callback(forgetting.stop)
         app = create_app(services, request_ids(clock.random_token(6)))
         yield Assembled(app, services, policies, cache, founding, GraphBulk(driver, database))
+
+
+async def _compare(checkpoints: Checkpoints, say: Say) -> None:
+    """Hold the audit against its checkpoints. What does not fit is said, and `verify` names it: the service goes on."""
+    try:
+        wrong = await checkpoints.compare()
+    except OSError as error:
+        raise StartRefused(f"CHECKPOINT_DIR can't be used: {error.strerror}") from None
+    if wrong is not None:
+        log.error("audit_altered")
+        say(wrong)
 
 
 class _Server(uvicorn.Server):

@@ -117,12 +117,18 @@ class Settings(BaseSettings):
         min_length=IDENTITY_KEY_CHARS_MIN,
         description="the secret under birth ids and pseudonyms; generated if not set, required with NEO4J_URI",
     )
+    checkpoint_every: int = Field(
+        1_000, ge=1, le=1_000_000, description="audit entries from one checkpoint to the next"
+    )
     max_body_bytes: int = Field(8 << 20, ge=1 << 10, le=1 << 30, description="largest request body, in bytes")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least severe log line written")
 
     # ---- where things are kept
 
     data_dir: _Folder = Field(Path(".local"), description="everything a local run writes")
+    checkpoint_dir: _Folder | None = Field(
+        None, description="where checkpoints of the audit are kept; DATA_DIR if not set"
+    )
     cache_dir: _Folder = Field(
         default_factory=_cache_home, description="fetched programs, shared by all data folders of this user"
     )

@@ -10,7 +10,7 @@ from neo4j.exceptions import DriverError, Neo4jError
 
 from service.commands.ports import AuditFilter, AuditVerdict
 from service.errors import StoreUnavailable
-from service.graph.audit import ChainLink, first_bad
+from service.graph.audit import Chain, ChainLink
 
 PAGE = 5_000
 
@@ -44,9 +44,10 @@ MATCH (h:Head {id: 'head'}) RETURN h.audit_seq AS seq, h.audit_hash AS hash
 class GraphAudit:
     """See `service.commands.ports.Audit`. Raises StoreUnavailable."""
 
-    def __init__(self, driver: AsyncDriver, database: str) -> None:
+    def __init__(self, driver: AsyncDriver, database: str, chain: Chain) -> None:
         self._driver = driver
         self._database = database
+        self._chain = chain
 
     async def _rows(self, query: LiteralString, **parameters: Any) -> list[Any]:
         try:
@@ -69,7 +70,7 @@ class GraphAudit:
             rows = [row for row in rows if row["seq"] <= head["seq"]]
             if not rows:
                 return AuditVerdict(False, checked, end.seq + 1)
-            end, bad = first_bad(rows, end)
+            end, bad = self._chain.first_bad(rows, end)
             if bad is not None:
                 return AuditVerdict(False, checked + len(rows), bad)
             checked += len(rows)
