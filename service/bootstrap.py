@@ -25,20 +25,22 @@ from service.api.webhook_signature import WebhookKeys
 from service.cache.profiles import ProfileCache
 from service.clock import SystemClock, random_bytes
 from service.commands.account import pseudonyms_under
-from service.commands.checkpoints import CheckedAudit, Checkpoints
+from service.commands.checkpoints import CheckedAudit, Checkpoints, hold_against
 from service.commands.explain import Explainer
 from service.commands.feed import Feed
 from service.commands.forget import Forgetting
+from service.commands.gauges import Gauges
 from service.commands.graph_view import GraphView
 from service.commands.lookup import Lookup
 from service.commands.outbox import Outbox
 from service.commands.policies import Policies
+from service.commands.sealing import Sealer
 from service.commands.sweep import Sweeper
 from service.commands.timely import Timely
 from service.commands.write_path import WriteLimits, WritePath
 from service.control.link_ids import link_ids_under
 from service.control.policy_document import compile_policy
-from service.errors import LocalStoreError, StartRefused
+from service.errors import FabricError, LocalStoreError, StartRefused
 from service.graph import migrations
 from service.graph.answers import GraphAnswers
 from service.graph.archive import GraphArchive
@@ -51,16 +53,19 @@ from service.graph.founding import Founding
 from service.graph.ledger import GraphLedger
 from service.graph.newcomers import rows_of
 from service.graph.reader import GraphReader
+from service.graph.stretches import GraphStretches
 from service.graph.unread import GraphUnread
 from service.local import Stores, local_stores
 from service.local.checkpoints import SignedCheckpoints
 from service.local.data_dir import remove_run_file, write_run_file
 from service.local.joined import joined_stores
 from service.local.journal import Journal, Refusal
+from service.local.sealed import FOLDER as SEALED_FOLDER
+from service.local.sealed import SqliteSealed
 from service.local.secrets import api_keys, identity_key, webhook_secrets
 from service.model.changes import Origin, RecordConsent
 from service.resolution.profile_ids import births_under
-from service.settings import Settings
+from service.settings import MIGRATIONS_FOLDER, Settings
 from service.telemetry import METRICS, configure_logs
 from service.volume.exporting import Source, export_tables
 from service.volume.importing import Means, Request, import_rows
@@ -70,7 +75,6 @@ from service.welcome import welcome
 Say = Callable[[str], None]
 log = structlog.get_logger()
 
-MIGRATIONS_FOLDER: Final = Path(__file__).parents[1] / "graph_migrations"
 DEFAULT_POLICY: Final = Path(__file__).parent / "policies" / "default.json"
 _DRAIN_S: Final = 10
 _BULK_TURN_MS: Final = 300
@@ -117,6 +121,7 @@ async def _prepare(settings: Settings, driver: AsyncDriver, database: str, found
     if applied:
         say(f"migrations applied: {', '.join(applied)}")
     await founding.found(secret, text)
+    await founding.refuse_stranger(secret)  # another may have founded it while this one waited for the migrations
 
 
 async def _health_of(driver: AsyncDriver, database: str, cache: ProfileCache) -> Health:
@@ -152,11 +157,13 @@ async def assembled(
         policies = Policies(founding.policy)
         await policies.at(await founding.active_version())
         reader = GraphReader(driver, database)
-        archive = GraphArchive(driver, database)
+        sealed = SqliteSealed(settings.sealed_dir or settings.data_dir / SEALED_FOLDER)
+        stack.callback(sealed.close)
+        archive = GraphArchive(driver, database, sealed)
         chain, ends = Chain(secret), GraphChainEnds(driver, database)
         vouched = SignedCheckpoints(settings.checkpoint_dir or settings.data_dir, secret, settings.data_dir)
         checkpoints = Checkpoints(ends, vouched, settings.checkpoint_every)
-        await _compare(checkpoints, say)
+        await hold_against(checkpoints, say)
         ledger = GraphLedger(driver, database, chain, timeout_ms=settings.transaction_timeout_ms)
         journal = Journal(settings.data_dir)
         outbox = Outbox(ledger, cache, METRICS)
@@ -185,7 +192,7 @@ async def assembled(
             Explainer(ledger.look, archive, timely, policies.active, births_under(secret), clock.now_ms),
             GraphView(timely, archive, ledger.look),
             Feed(archive, clock),
-            CheckedAudit(GraphAudit(driver, database, chain), ends, vouched),
+            CheckedAudit(GraphAudit(driver, database, chain, sealed), ends, vouched),
             pseudonyms_under(secret),
             link_ids_under(secret),
             lambda: _health_of(driver, database, cache),
@@ -203,26 +210,22 @@ async def assembled(
         write_path.start()
         checkpoints.start()
         stack.push_async_callback(checkpoints.stop)
-        await _apply_again(write_path, behind, say)
         stack.push_async_callback(write_path.stop)
+        await _apply_again(write_path, behind, say)
         sweeper.start()
         stack.push_async_callback(sweeper.stop)
         forgetting = Forgetting(GraphAnswers(driver, database))
         forgetting.start()
         stack.push_async_callback(forgetting.stop)
+        gauges = Gauges(archive.count_open_reviews, METRICS)
+        gauges.start()
+        stack.push_async_callback(gauges.stop)
+        sealer = Sealer(GraphStretches(driver, database), sealed, settings.keep_days * 86_400_000)
+        if settings.seals:
+            sealer.start()
+            stack.push_async_callback(sealer.stop)
         app = create_app(services, request_ids(clock.random_token(6)))
-        yield Assembled(app, services, policies, cache, founding, GraphBulk(driver, database))
-
-
-async def _compare(checkpoints: Checkpoints, say: Say) -> None:
-    """Hold the audit against its checkpoints. What does not fit is said, and `verify` names it: the service goes on."""
-    try:
-        wrong = await checkpoints.compare()
-    except OSError as error:
-        raise StartRefused(f"CHECKPOINT_DIR can't be used: {error.strerror}") from None
-    if wrong is not None:
-        log.error("audit_altered")
-        say(wrong)
+        yield Assembled(app, services, policies, cache, founding, GraphBulk(driver, database, ledger))
 
 
 class _Server(uvicorn.Server):
@@ -288,7 +291,9 @@ async def _apply_again(write_path: WritePath, refusals: Sequence[Refusal], say: 
             source=record.source or "",
             at=record.at,
         )
-        await write_path.submit([change], Origin("service:journal"), lambda _: (200, b""))
+        answered = await write_path.submit([change], Origin("service:journal"), lambda _: (200, b""))
+        if any(isinstance(outcome, FabricError) for outcome in answered.outcomes):
+            raise StartRefused(f"A refusal of the journal can't be applied again (its seq is {refusal.seq}).")
     if refusals:
         say(f"the graph was older than its journal: {len(refusals)} refusals applied again")
 
@@ -329,9 +334,8 @@ def _read_line(line: bytes) -> object:
 async def target_of(instance: Assembled) -> Target:
     """Where an export is brought in."""
     document = await instance.founding.policy(instance.policies.active().version) or {}
-    founding = instance.founding
-    fingerprint = await instance.bulk.fingerprint()
-    return Target(instance.services.write_path, founding.is_empty, founding.advance, fingerprint, document)
+    bulk, advance = instance.bulk, instance.founding.advance
+    return Target(instance.services.write_path, bulk.is_empty, advance, await bulk.fingerprint(), document)
 
 
 async def source_of(instance: Assembled) -> Source:
@@ -399,6 +403,7 @@ async def _serve_until_told(
         await asyncio.wait({serving, broken}, return_when=asyncio.FIRST_COMPLETED)
         if broken.done():
             raise LocalStoreError(broken.result())
+        serving.result()
     finally:
         remove_run_file(settings.data_dir)
         instance.services.feed.close()

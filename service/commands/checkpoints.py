@@ -7,14 +7,14 @@ compares the chain with them, and so does every start before the service is read
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
 import structlog
 
 from service.commands.ports import Audit, AuditFilter, AuditVerdict
-from service.errors import StoreUnavailable
+from service.errors import StartRefused, StoreUnavailable
 
 log = structlog.get_logger()
 LOOK_EVERY_S: Final = 1.0
@@ -140,6 +140,17 @@ class Checkpoints:
                 pass  # readiness shows it
             except Exception:
                 log.exception("checkpoint_failed")
+
+
+async def hold_against(checkpoints: Checkpoints, say: Callable[[str], None]) -> None:
+    """What does not fit is said, and `verify` names it; the service goes on. Raises StartRefused, StoreUnavailable."""
+    try:
+        wrong = await checkpoints.compare()
+    except OSError as error:
+        raise StartRefused(f"CHECKPOINT_DIR can't be used: {error.strerror}") from None
+    if wrong is not None:
+        log.error("audit_altered")
+        say(wrong)
 
 
 class CheckedAudit:

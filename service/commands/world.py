@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from service.control.effective_consent import linking_permitted
 from service.model.changes import Revocation
@@ -20,6 +21,9 @@ from service.resolution.activity import inactive_of
 from service.resolution.profile_ids import Births
 from service.resolution.ranking import bar_of
 
+FOREVER: Final = 1 << 62
+LinkEnd = tuple[LinkId, IdentifierKey, int | None, ProfileId | None]
+
 
 @dataclass(slots=True)
 class Wanted:
@@ -28,6 +32,7 @@ class Wanted:
     `pairs`: all links between them. `links_of`: all live links of these identifiers, with the other ends. `profiles`:
     present members with their live links and the other ends. `ids`: who holds a profile id, and its hands. `due`: so
     many of the links that have fallen due. `around`: with each identifier its profile, as if that were wanted too.
+    `ends_of`: of the active links of these identifiers only where they lead and when they end.
     """
 
     identifiers: set[IdentifierKey] = field(default_factory=set)
@@ -39,9 +44,11 @@ class Wanted:
     assertions: set[AssertionId] = field(default_factory=set)
     due: int = 0
     around: bool = False
+    ends_of: set[IdentifierKey] = field(default_factory=set)
 
     def __bool__(self) -> bool:
-        return any((self.identifiers, self.pairs, self.links, self.links_of, self.profiles, self.ids, self.assertions))
+        named = (self.identifiers, self.pairs, self.links, self.links_of, self.profiles, self.ids, self.assertions)
+        return any((*named, self.ends_of))
 
     def add(self, other: Wanted) -> None:
         """Want what `other` wants as well."""
@@ -54,6 +61,7 @@ class Wanted:
         self.assertions |= other.assertions
         self.due = max(self.due, other.due)
         self.around |= other.around
+        self.ends_of |= other.ends_of
 
 
 @dataclass(slots=True)
@@ -62,7 +70,7 @@ class Loaded:
 
     `profiles`: id → present members. `unfollowed`: members whose links were left out because they bridge nothing.
     `dues`: until when each profile holds. `born`: id → the identifier that it was born from. `hands`: those in force,
-    by id. `due`: the links that have fallen due.
+    by id. `due`: the links that have fallen due. `ends_of`: for each link its id, other end, due time (ms) and profile.
     """
 
     identifiers: list[IdentifierState] = field(default_factory=list)
@@ -76,6 +84,16 @@ class Loaded:
     hands: dict[ProfileId, tuple[Hand, ...]] = field(default_factory=dict)
     assertions: list[Assertion] = field(default_factory=list)
     due: list[LinkId] = field(default_factory=list)
+    ends_of: dict[IdentifierKey, list[LinkEnd]] = field(default_factory=dict)
+
+
+def _counted(counts: Mapping[str, int], other: IdentifierKey, step: int) -> Mapping[str, int]:
+    """The counts by namespace with one neighbour more or less."""
+    namespace = other[: other.index(":")]
+    found = {**counts, namespace: counts.get(namespace, 0) + step}
+    if not found[namespace]:
+        del found[namespace]
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +141,7 @@ class World:
         self._ids_known: set[ProfileId] = set()
         self.due: list[LinkId] = []
         self.behind = False
+        self.ends_of: dict[IdentifierKey, list[LinkEnd]] = {}
         self.dues: dict[ProfileId, int | None] = {}
         self.lowered: dict[ProfileId, int] = {}
         self.restructured: set[IdentifierKey] = set()
@@ -162,6 +181,7 @@ class World:
                 self.stored_assertions[assertion.assertion_id] = assertion
         self._pairs_known |= wanted.pairs
         self._links_of_known |= wanted.links_of
+        self.ends_of |= loaded.ends_of
         if wanted.due:
             self.due = loaded.due
 
@@ -177,6 +197,7 @@ class World:
             {assertion for assertion in wanted.assertions if assertion not in self.assertions},
             wanted.due,
             wanted.around,
+            {key for key in wanted.ends_of if key not in self.ends_of},
         )
 
     def follows(self, key: IdentifierKey) -> bool:
@@ -221,10 +242,14 @@ class World:
         known = self.links.get(link.link_id)
         if known is None or (known.inactive, known.confidence) != (link.inactive, link.confidence):
             self.restructured.update(link.pair)
-        was = self._counts(link.pair)
+        was, lasted = self._counts(link.pair), [self._lasts(link.pair, key) for key in link.pair]
         self._put(link)
         self.withheld.setdefault(link.link_id, None)
         self._recount(link.pair, was)
+        for key, other, did in zip(link.pair, link.pair[::-1], lasted, strict=True):
+            if step := self._lasts(link.pair, key) - did:
+                state = self.state(key)
+                self.change(state._replace(lasting=_counted(state.lasting, other, step)))
         self.touched.update(link.pair)
         return link
 
@@ -239,12 +264,15 @@ class World:
             return
         for key, other in (pair, pair[::-1]):
             state = self.state(key)
-            counts = dict(state.neighbours)
-            namespace = other[: other.index(":")]
-            counts[namespace] = counts.get(namespace, 0) + step
-            if not counts[namespace]:
-                del counts[namespace]
-            self.change(state._replace(neighbours=counts))
+            self.change(state._replace(neighbours=_counted(state.neighbours, other, step)))
+
+    def _lasts(self, pair: Pair, key: IdentifierKey) -> bool:
+        """Whether the pair is linked beyond the time until which one of its ends is known to bridge nothing."""
+        until = self.state(key).barred_until
+        if until is None or self.is_household(pair[0]) or self.is_household(pair[1]):
+            return False
+        links = self.links_between(pair)
+        return any(link.inactive is None and (link.due is None or link.due >= until) for link in links)
 
     def set_assertion(self, assertion: Assertion) -> None:
         """Store an assertion and mark the identifiers that it speaks of; an undone one is taken off them."""
@@ -308,6 +336,12 @@ class World:
         return hand.to if hand is not None else self.born.get(profile_id)
 
     # ---- outcome
+
+    def lower(self, profile_id: ProfileId, due: int) -> None:
+        """Let a profile be asked again at `due` (ms), if it would not be sooner. It must be loaded."""
+        known = self.dues.get(profile_id)
+        if known is None or due < known:
+            self.dues[profile_id] = self.lowered[profile_id] = due
 
     def settled(
         self,

@@ -50,7 +50,23 @@ def consents_of_list(rows: Sequence[Sequence[Any]]) -> tuple[ConsentRecord, ...]
 
 def state_of(row: Sequence[Any]) -> tuple[IdentifierState, Reason | None]:
     """An identifier as stored, and the bar stored with it."""
-    key, first, last, sources, neighbours, linking, sides, named, holds, handed, consents, bar, profile = row
+    (
+        key,
+        first,
+        last,
+        sources,
+        neighbours,
+        linking,
+        sides,
+        named,
+        holds,
+        handed,
+        consents,
+        bar,
+        until,
+        lasting,
+        profile,
+    ) = row
     parsed = []
     for side in sides or ():
         assertion, _, number = side.rpartition(":")
@@ -68,6 +84,8 @@ def state_of(row: Sequence[Any]) -> tuple[IdentifierState, Reason | None]:
         tuple(handed or ()),
         consents_of_list(orjson.loads(consents)) if consents else (),
         profile,
+        until,
+        orjson.loads(lasting) if lasting else {},
     )
     return state, bar
 
@@ -89,6 +107,8 @@ def row_of_state(state: IdentifierState, bar: Reason | None, *, whole: bool) -> 
         "handed": list(state.handed) or None,
         "consents": orjson.dumps(consents_to_list(state.consents)).decode() if state.consents else None,
         "bar": bar,
+        "barred_until": state.barred_until,
+        "lasting": orjson.dumps(state.lasting).decode() if state.lasting else None,
     }
     return row if whole else {name: value for name, value in row.items() if value is not None}
 
@@ -111,9 +131,9 @@ def reviewed_link_of(row: Sequence[Any]) -> tuple[Link, Reason | None, float | N
 
 
 def row_of_link(stored: StoredLink, *, whole: bool) -> Row:
-    """`{"a", "b", "link": properties}`. Only a link that can still expire carries its due time."""
+    """`{"a", "b", "link": properties}`. Only a link that can still expire, or waits for a steward, has its due time."""
     link = stored.link
-    waits = link.inactive is None or link.inactive == "link_not_permitted"
+    waits = link.inactive is None or link.inactive == "link_not_permitted" or stored.review is not None
     row: Row = {
         "id": link.link_id,
         "method": link.method,

@@ -21,7 +21,7 @@ _MAIN: Final = "org.neo4j.server.CommunityEntryPoint"
 _HASH_ROUNDS: Final = 1024
 
 _JAVA_OPTIONS: Final = (
-    "-XX:+UseG1GC",
+    "-XX:+UseParallelGC",
     "-XX:+ExitOnOutOfMemoryError",
     "-XX:-OmitStackTraceInFastThrow",
     "-XX:+DisableExplicitGC",

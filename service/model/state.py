@@ -12,7 +12,7 @@ from service.model.identifiers import AssertionId, IdentifierKey, ProfileId
 class IdentifierState(NamedTuple):
     """One identifier. `first_seen` None: only consent is known of it yet. `holds`: the profile id it holds where a
     steward's hand made that another than its first birth id; `handed`: every id that an assertion in force hands to it.
-    `profile`: the profile it is in.
+    `profile`: the profile it is in. `barred_until`, `lasting`: see service.commands.barring.
     """
 
     key: IdentifierKey
@@ -27,6 +27,8 @@ class IdentifierState(NamedTuple):
     handed: tuple[ProfileId, ...] = ()
     consents: tuple[ConsentRecord, ...] = ()
     profile: ProfileId | None = None
+    barred_until: int | None = None
+    lasting: Mapping[str, int] = NO_NEIGHBOURS
 
     @property
     def standing(self) -> Standing:

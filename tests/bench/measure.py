@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import orjson
 
+from tests.bench import consent_rate
 from tests.bench.figures import Row
 from tests.bench.people import Identifier, Sent, World, identifiers
 from tests.bench.stage import Client, Say, Stage
@@ -216,6 +217,10 @@ class Bench:
         rows += await self.singles()
         self._say("merges")
         rows += self.merges()
+        self._say("decisions and revocations")
+        known = identifiers(self.sent)
+        rows += await consent_rate.decisions(self._stage, known[:20_000], self._size.rounds, self._size.seconds)
+        rows += await consent_rate.revocations(self._stage, self._world, known[20_000:], 20 * self._size.merges)
         return rows
 
 

@@ -18,6 +18,7 @@ from service.graph.audit_reader import GraphAudit
 from service.graph.chain_ends import GraphChainEnds
 from service.local import Stores
 from service.local.checkpoints import FILE, SignedCheckpoints, announce_restore
+from service.local.sealed import SqliteSealed
 from service.local.secrets import identity_key
 from service.settings import Settings
 from tests.service.instances import Api, fresh, link
@@ -44,7 +45,8 @@ class Bench:
         return Checkpoints(self.ends, self.file, EVERY)
 
     async def verify(self) -> AuditVerdict:
-        return await CheckedAudit(GraphAudit(self.driver, "neo4j", self.chain), self.ends, self.file).verify()
+        audit = GraphAudit(self.driver, "neo4j", self.chain, SqliteSealed(self.folder))
+        return await CheckedAudit(audit, self.ends, self.file).verify()
 
     async def run(self, query: str, **parameters: Any) -> list[Any]:
         return (await self.driver.execute_query(query, parameters)).records  # type: ignore[arg-type]
