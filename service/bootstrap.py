@@ -55,6 +55,7 @@ from service.graph.newcomers import rows_of
 from service.graph.reader import GraphReader
 from service.graph.stretches import GraphStretches
 from service.graph.unread import GraphUnread
+from service.listening import base_url_of, listening_on
 from service.local import Stores, local_stores
 from service.local.checkpoints import SignedCheckpoints
 from service.local.data_dir import remove_run_file, write_run_file
@@ -246,33 +247,11 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _listening(settings: Settings) -> socket.socket:
-    """The socket to serve on. Raises StartRefused when the port is taken."""
-    try:
-        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-        listening = socket.socket(family)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((settings.host, settings.port))
-    except OSError as error:
-        raise StartRefused(f"PORT {settings.port} on {settings.host} can't be used: {error.strerror}") from None
-    listening.listen(2048)
-    listening.set_inheritable(True)
-    return listening
-
-
-def _base_url(settings: Settings, listening: socket.socket) -> str:
-    host = settings.host
-    if host in ("0.0.0.0", "::"):
-        host = "127.0.0.1" if host == "0.0.0.0" else "::1"
-    port = listening.getsockname()[1]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
 async def serve(settings: Settings, say: Say) -> None:
     """Start everything, serve until cancelled, end everything. Raises StartError in one line for what can't be."""
     configure_logs(settings.log_level)
-    listening = _listening(settings)
-    base_url = _base_url(settings, listening)
+    listening = listening_on(settings)
+    base_url = base_url_of(settings, listening)
     with contextlib.closing(listening):
         async with local_stores(settings, say) as stores, assembled(settings, stores, say) as instance:
             if settings.sample and await instance.founding.is_empty():

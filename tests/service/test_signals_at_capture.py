@@ -136,8 +136,8 @@ async def test_gpp_and_gpc_speak_under_the_regulation_that_the_policy_gives_them
         ({"signal": "C"}, "/signal"),
         ({"purposes": {"advertising": "granted"}, "notice": {"nickname": "x"}}, "/notice/nickname"),
         ({"purposes": {"advertising": "granted"}, "notice": {"version": 1}}, "/notice/version"),
-        ({"purposes": {"advertising": "granted"}, "at": ago(-360)}, "/at"),
-        ({"signal": {"kind": "tcf", "value": TC.text()}, "at": ago(-360)}, "/at"),
+        ({"purposes": {"advertising": "granted"}, "at": ago(-7_200)}, "/at"),
+        ({"signal": {"kind": "tcf", "value": TC.text()}, "at": ago(-7_200)}, "/at"),
     ],
 )
 async def test_what_says_nothing_or_can_not_be_is_refused_with_its_place(api: Api, body: Json, pointer: str) -> None:
