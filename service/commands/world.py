@@ -159,6 +159,7 @@ class World:
         self.versions: dict[ProfileId, list[Version]] = {}
         self.unversioned: set[ProfileId] = set()
         self._namespaces: dict[IdentifierKey, Namespace] = {}
+        self._unknown: dict[IdentifierKey, IdentifierState] = {}
         self._bars: dict[IdentifierKey, tuple[IdentifierState, Reason | None]] = {}
 
     # ---- loading
@@ -229,7 +230,10 @@ class World:
 
     def state(self, key: IdentifierKey) -> IdentifierState:
         """The identifier as it stands, or a new one of which nothing is known."""
-        return self.states.get(key) or IdentifierState(key, linking=linkable(key, (), self.policy))
+        found = self.states.get(key) or self._unknown.get(key)
+        if found is None:
+            found = self._unknown[key] = IdentifierState(key, linking=linkable(key, (), self.policy))
+        return found
 
     def change(self, state: IdentifierState) -> None:
         """Replace what is known of an identifier."""

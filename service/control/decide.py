@@ -216,6 +216,9 @@ class _Question:
         audiences: tuple[str, ...] = (),
     ) -> Decision:
         latest = self._now + self._policy.decision_max_age_ms
+        if outcome == "allow":  # it says which audiences the person is in, and time may change that
+            refreshes = [self._policy.audiences[name].refresh_ms for name in self._audiences()]
+            latest = min([latest, *(self._now + refresh_ms for refresh_ms in refreshes)])
         first = valid_until(self._profile, self._now)
         return Decision(
             outcome,

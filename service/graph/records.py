@@ -169,19 +169,19 @@ def row_of_link(stored: StoredLink, *, whole: bool) -> Row:
 
 def view_of(profile: Profile) -> str:
     """A profile as the one JSON text that its node carries."""
-    members = [
-        [m.key, m.first_seen, m.last_seen, m.sources, [_shown(c) for c in m.consents]] if m.consents
-        else [m.key, m.first_seen, m.last_seen, m.sources]
-        for m in profile.members
-    ]  # fmt: skip
+    members = []
+    for m in profile.members:
+        row: list[Any] = [m.key, m.first_seen, m.last_seen, m.sources]
+        if m.consents or m.traits:
+            row.append([_shown(c) for c in m.consents])
+        if m.traits:
+            row.append([list(t) for t in m.traits])
+        members.append(row)
     view: Row = {"m": members, "e": profile.edges, "at": profile.resolved_at}
     if profile.households:
         view["h"] = profile.households
     if profile.policy_version:
         view["p"] = profile.policy_version
-    traits = {str(index): [list(t) for t in m.traits] for index, m in enumerate(profile.members) if m.traits}
-    if traits:
-        view["t"] = traits
     if profile.audiences:
         view["a"] = profile.audiences
     return orjson.dumps(view).decode()
@@ -190,10 +190,16 @@ def view_of(profile: Profile) -> str:
 def profile_of(profile_id: str, stamp: int, view: str, due: int | None = None) -> Profile:
     """The inverse of `view_of`. `due` is kept beside the view, since a neighbour's change can lower it."""
     row = orjson.loads(view)
-    traits = {int(index): traits_of_list(rows) for index, rows in row.get("t", {}).items()}
     members = tuple(
-        Member(m[0], m[1], m[2], tuple(m[3]), consents_of_list(m[4]) if len(m) > 4 else (), traits.get(index, ()))
-        for index, m in enumerate(row["m"])
+        Member(
+            m[0],
+            m[1],
+            m[2],
+            tuple(m[3]),
+            consents_of_list(m[4]) if len(m) > 4 else (),
+            traits_of_list(m[5]) if len(m) > 5 else (),
+        )
+        for m in row["m"]
     )
     edges = tuple((i, j, c) for i, j, c in row["e"])
     households = tuple(row.get("h", ()))
