@@ -36,6 +36,7 @@ from service.commands.timely import Timely
 from service.commands.write_path import WriteLimits, WritePath
 from service.control.link_ids import link_ids_under
 from service.control.policy_document import compile_policy
+from service.control.tombstones import tombstones_under
 from service.errors import LocalStoreError, StartRefused
 from service.graph import migrations
 from service.graph.archive import GraphArchive
@@ -148,8 +149,9 @@ async def assembled(
         await policies.at(await founding.active_version())
         reader = GraphReader(driver, database)
         archive = GraphArchive(driver, database)
-        ledger = GraphLedger(driver, database, Chain(), timeout_ms=settings.transaction_timeout_ms)
-        journal = Journal(settings.data_dir)
+        tombstones = tombstones_under(secret)
+        ledger = GraphLedger(driver, database, Chain(), tombstones, timeout_ms=settings.transaction_timeout_ms)
+        journal = Journal(settings.data_dir, tombstones)
         outbox = Outbox(ledger, cache, METRICS)
         write_path = WritePath(
             ledger,

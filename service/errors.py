@@ -7,7 +7,6 @@
     │   └── PurposeRequired
     ├── Invalid                      it can be read, and says something that can't be; with pointers
     │   └── UnreadableWebhook        well signed; kept for inspection
-    │       └── NotSupportedYet
     ├── IdempotencyKeyReused
     ├── NotAuthenticated
     ├── NotAllowed
@@ -131,13 +130,6 @@ class UnreadableWebhook(Invalid):
     says = "The webhook is signed as it must be and can't be read. It is kept for inspection."
 
 
-class NotSupportedYet(UnreadableWebhook):
-    """A webhook asks for something that the service does not do yet."""
-
-    code = "not_supported_yet"
-    says = "The service does not do yet what this webhook asks for. It is kept for inspection."
-
-
 class IdempotencyKeyReused(FabricError):
     """The same Idempotency-Key came with another body before."""
 
@@ -229,7 +221,7 @@ class UnknownDecision(Unknown):
 
 
 class Erased(FabricError):
-    """A stored answer named a person who has been erased since."""
+    """What is asked for, or sent, is about a person who has been erased."""
 
     code = "erased"
     says = "This answer named a person who has been erased."

@@ -186,5 +186,6 @@ def cause_of(segment: Sequence[tuple[Change, Origin]]) -> dict[str, object]:
         return {"actor": "service:expiry", "action": "links.expired", "reason": ""}
     actors = sorted({origin.actor for _, origin in segment})
     actions = sorted({ACTIONS[type(change)] for change, _ in segment})
-    reason = getattr(segment[0][0], "reason", "") if len(segment) == 1 else ""
+    erases = any(isinstance(change, Revoke) and change.erases for change, _ in segment)
+    reason = getattr(segment[0][0], "reason", "") if len(segment) == 1 and not erases else ""
     return {"actor": ",".join(actors[:5]), "action": ",".join(actions), "reason": reason}

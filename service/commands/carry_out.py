@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 
-from service.commands import decisions, observe, restore, review, revoke, steward
+from service.commands import decisions, erase, observe, restore, review, revoke, steward
 from service.commands.account import cause_of
 from service.commands.announce import ASSERTION, Event, events_of
 from service.commands.compose import note_versions
@@ -28,6 +28,7 @@ from service.model.changes import (
     RecordConsent,
     Restore,
     RetractLink,
+    RevocationReceipt,
     Revoke,
     Split,
     StewardReceipt,
@@ -67,7 +68,7 @@ def wanted_by(change: Change) -> Wanted:
         case RecordConsent():
             return revoke.wanted_by_consent(change)
         case Revoke():
-            return revoke.wanted_by_revocation(change)
+            return erase.wanted_by_erasure(change) if change.erases else revoke.wanted_by_revocation(change)
         case ExpireDue():
             return observe.wanted_by_expiry(change)
         case Restore():
@@ -94,7 +95,8 @@ def step_of(world: World, change: Evidence, origin: Origin, new_id: NewId) -> St
         case RecordConsent():
             return revoke.record_consent(world, change, new_id)
         case Revoke():
-            return revoke.revoke(world, change, origin.actor, new_id("rev"))
+            carry = erase.erase if change.erases else revoke.revoke
+            return carry(world, change, origin.actor, new_id("rev"))
         case ExpireDue():
             return observe.expire_due(world, change)
         case Restore():
@@ -106,13 +108,19 @@ def _stands_alone(change: Change) -> bool:
     return isinstance(change, Merge | Split | Undo | Judge)
 
 
+def _kind(change: Change) -> str:
+    """Changes of one kind are settled together: decisions, erasures, and all other evidence."""
+    if isinstance(change, Decide):
+        return "decides"
+    return "erases" if isinstance(change, Revoke) and change.erases else "says"
+
+
 def segments(changes: Sequence[tuple[Change, Origin]]) -> list[list[tuple[Change, Origin]]]:
     """Runs of changes that are settled together, in order."""
     found: list[list[tuple[Change, Origin]]] = []
     for item in changes:
         first = found[-1][0][0] if found else None
-        decides = isinstance(item[0], Decide)
-        if first is None or _stands_alone(item[0]) or _stands_alone(first) or decides != isinstance(first, Decide):
+        if first is None or _stands_alone(item[0]) or _stands_alone(first) or _kind(item[0]) != _kind(first):
             found.append([])
         found[-1].append(item)
     return found
@@ -126,6 +134,7 @@ class Carrier:
         self.world = self._world = world
         self._new_id = new_id
         self._stored: dict[IdentifierKey, Profile] = {}
+        self._erased: frozenset[IdentifierKey] = frozenset()
 
     async def load(self, wanted: Wanted) -> None:
         """Bring in what is wanted and not here yet."""
@@ -165,6 +174,8 @@ class Carrier:
         await self.load(wanted)
         if decided:
             self._stored = await self._turn.profiles(sorted(decided))
+            unknown = sorted(decided - self._stored.keys())
+            self._erased = await self._turn.erased(unknown) if unknown else frozenset()
         if self._world.behind:
             await self._flip(flip_due(self._world, wanted.identifiers), carried)
         for index, segment in enumerate(segments(changes)):
@@ -176,7 +187,7 @@ class Carrier:
     async def _segment(self, segment: Sequence[tuple[Change, Origin]], carried: Carried) -> None:
         if isinstance(segment[0][0], Decide):
             asked = [change for change, _ in segment if isinstance(change, Decide)]
-            carried.outcomes += decisions.decided(self._world, asked, self._stored, self._new_id)
+            carried.outcomes += decisions.decided(self._world, asked, self._stored, self._erased, self._new_id)
             return
         begun: list[Step | Outcome] = []
         for change, origin in segment:
@@ -234,7 +245,12 @@ class Carrier:
         for (change, _), outcome in zip(segment, outcomes, strict=True):
             if isinstance(outcome, FabricError):
                 continue
-            if isinstance(change, Revoke | RecordConsent):
+            if isinstance(change, Revoke) and change.erases and isinstance(outcome, RevocationReceipt):
+                told: list[Event] = [
+                    {"type": "person.erased", "profile_id": profile_id} for profile_id in outcome.profiles
+                ]
+                events += [event for event in told if event not in events]
+            elif isinstance(change, Revoke | RecordConsent):
                 profile = self._world.state(change.identifier).profile
                 if profile is not None:
                     events.append({"type": "consent.changed", "profile_id": profile})

@@ -63,8 +63,13 @@ class Job:
 
     @property
     def alone(self) -> bool:
-        """A preview, and what was resolved ahead, has a turn to itself."""
-        return bool(self.newcomers) or self.is_preview
+        """A preview, what was resolved ahead, and an erasure has a turn to itself."""
+        return bool(self.newcomers) or self.is_preview or self.erases
+
+    @property
+    def erases(self) -> bool:
+        """Whether a person is to be erased: nothing else of the same turn may name them."""
+        return any(isinstance(change, Revoke) and change.erases for change in self.changes)
 
     @property
     def is_whole(self) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import replace
 
+from service.commands.observe import is_refused
 from service.commands.steps import SETTLE, Step
 from service.commands.steward import set_hand
 from service.commands.world import Wanted, World
@@ -61,7 +62,7 @@ def _identifier(world: World, kept: KeptIdentifier) -> bool:
 
 
 def _link(world: World, link: Link) -> bool:
-    if link.link_id in world.links:
+    if link.link_id in world.links or is_refused(world, link):
         return False
     due = None if link.retracted_at is not None else due_of(link, world.policy)
     world.set_link(replace(link, due=due, inactive=None))

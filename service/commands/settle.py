@@ -11,6 +11,7 @@ from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 
 from service.commands.compose import due_among
+from service.commands.inherit import bequeath, companies
 from service.commands.steps import Move, Settlement
 from service.commands.world import Wanted, World
 from service.model.evidence import Bond, Link, Reason, Tier
@@ -207,4 +208,8 @@ def _sooner(a: int | None, b: int | None) -> int | None:
 
 def settle(world: World) -> Generator[Wanted, None, Settlement]:
     """Resolve what has been touched and put the outcome into the world."""
-    return conclude(world, (yield from partition(world)))
+    found = yield from partition(world)
+    former = companies(world)
+    settled = conclude(world, found)
+    bequeath(world, former)
+    return settled

@@ -10,12 +10,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from service.control.effective_consent import linking_permitted
+from service.control.inheritance import ERASED, Ended
 from service.model.changes import Revocation
 from service.model.evidence import Assertion, Bond, ConsentRecord, Hand, Link, Reason, Tier
 from service.model.identifiers import AssertionId, IdentifierKey, LinkId, Pair, ProfileId, pair_of
 from service.model.policy import Namespace, Policy
 from service.model.profile import Profile
-from service.model.state import IdentifierState
+from service.model.state import IdentifierState, Tomb
 from service.resolution.activity import inactive_of
 from service.resolution.profile_ids import Births
 from service.resolution.ranking import bar_of
@@ -62,7 +63,7 @@ class Loaded:
 
     `profiles`: id → present members. `unfollowed`: members whose links were left out because they bridge nothing.
     `dues`: until when each profile holds. `born`: id → the identifier that it was born from. `hands`: those in force,
-    by id. `due`: the links that have fallen due.
+    by id. `due`: the links that have fallen due. `tombs`: what is left of identifiers that were erased.
     """
 
     identifiers: list[IdentifierState] = field(default_factory=list)
@@ -76,6 +77,15 @@ class Loaded:
     hands: dict[ProfileId, tuple[Hand, ...]] = field(default_factory=dict)
     assertions: list[Assertion] = field(default_factory=list)
     due: list[LinkId] = field(default_factory=list)
+    tombs: dict[IdentifierKey, Tomb] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """An identifier that goes for good, and what is left of it."""
+
+    key: IdentifierKey
+    tomb: Tomb
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +124,10 @@ class World:
         self.seen_before: set[IdentifierKey] = set()
         self.recorded: list[tuple[IdentifierKey, ConsentRecord]] = []
         self.revocations: list[Revocation] = []
+        self.erasures: list[Erasure] = []
+        self.ended: list[Ended] = []
+        self.gone: dict[ProfileId, dict[IdentifierKey, tuple[ConsentRecord, ...]]] = {}
+        self.tombs: dict[IdentifierKey, Tomb] = {}
         self.stored_states: dict[IdentifierKey, IdentifierState] = {}
         self.stored_links: dict[LinkId, tuple[Link, Reason | None, float | None]] = {}
         self.stored_hands: dict[ProfileId, tuple[Hand, ...]] = {}
@@ -139,8 +153,10 @@ class World:
         for state in loaded.identifiers:
             if state.key not in self.states:
                 self.states[state.key] = self.stored_states[state.key] = state
+        for key, tomb in loaded.tombs.items():
+            self.tombs.setdefault(key, tomb)
         for link in loaded.links:
-            if link.link_id not in self.links:
+            if link.link_id not in self.links and not (self.erasures and self._is_gone(link)):
                 self._put(link)
                 reason, review = loaded.withheld.get(link.link_id), loaded.reviews.get(link.link_id)
                 self.withheld[link.link_id], self.reviews[link.link_id] = reason, review
@@ -168,7 +184,7 @@ class World:
     def missing(self, wanted: Wanted) -> Wanted:
         """The part of `wanted` that is not here yet."""
         return Wanted(
-            {key for key in wanted.identifiers if key not in self.states},
+            {key for key in wanted.identifiers if key not in self.states and key not in self.tombs},
             {pair for pair in wanted.pairs if pair not in self._pairs_known},
             {link_id for link_id in wanted.links if link_id not in self.links},
             {key for key in wanted.links_of if key not in self._links_of_known},
@@ -185,6 +201,9 @@ class World:
 
     # ---- evidence
 
+    def _is_gone(self, link: Link) -> bool:
+        return self.state(link.a).dead or self.state(link.b).dead
+
     def _put(self, link: Link) -> None:
         self.links[link.link_id] = link
         self.links_at.setdefault(link.a, set()).add(link.link_id)
@@ -192,7 +211,14 @@ class World:
 
     def state(self, key: IdentifierKey) -> IdentifierState:
         """The identifier as it stands, or a new one of which nothing is known."""
-        return self.states.get(key) or IdentifierState(key, linking=self._linking_unset)
+        found = self.states.get(key)
+        if found is not None:
+            return found
+        state = IdentifierState(key, linking=self._linking_unset)
+        tomb = self.tombs.get(key) if self.tombs else None
+        if tomb is not None:
+            state = state._replace(consents=tomb.consents, erased_at=tomb.at, base=tomb.base, dead=True)
+        return state
 
     def change(self, state: IdentifierState) -> None:
         """Replace what is known of an identifier."""
@@ -221,12 +247,49 @@ class World:
         known = self.links.get(link.link_id)
         if known is None or (known.inactive, known.confidence) != (link.inactive, link.confidence):
             self.restructured.update(link.pair)
+        if known is not None and known.inactive is None and link.inactive in ("expired", "link_not_permitted"):
+            self.ends(link, link.link_id)
         was = self._counts(link.pair)
         self._put(link)
         self.withheld.setdefault(link.link_id, None)
         self._recount(link.pair, was)
         self.touched.update(link.pair)
         return link
+
+    def ends(self, link: Link, via: str) -> None:
+        """Note that an active link ends, and that what was refused until then stays in force on both of its sides."""
+        profile = self.state(link.a).profile
+        if profile is not None and profile == self.state(link.b).profile:
+            at = link.due if link.inactive == "expired" and link.due is not None else self.now
+            self.ended.append(Ended(link.a, link.b, via, profile, at))
+
+    def forget(self, key: IdentifierKey, tomb: Tomb) -> None:
+        """Take an identifier out with all its links; its profile must be loaded. Its neighbours are touched."""
+        state = self.state(key)
+        for link_id in sorted(self.links_at.get(key, ())):
+            link = self.links[link_id]
+            if link.inactive is None:
+                self.ends(link, ERASED)
+            was = self._counts(link.pair)
+            other = link.b if link.a == key else link.a
+            del self.links[link_id]
+            self.links_at[other].discard(link_id)
+            self.links_at[key].discard(link_id)
+            self._recount(link.pair, was)
+            self.touched.add(other)
+            self.restructured.add(other)
+        self.links_at.pop(key, None)
+        if state.profile is not None:
+            self.gone.setdefault(state.profile, {})[key] = state.consents
+            self.members[state.profile] -= {key}
+            self.touched |= self.members[state.profile]
+            self.restructured |= self.members[state.profile]
+            self.unversioned.add(state.profile)
+        self.seen_before.add(key)
+        self.touched.discard(key)
+        self.states[key] = IdentifierState(key, erased_at=tomb.at, base=tomb.base, dead=True)
+        self.tombs[key] = tomb
+        self.erasures.append(Erasure(key, tomb))
 
     def _counts(self, pair: Pair) -> bool:
         if self.is_household(pair[0]) or self.is_household(pair[1]):
@@ -296,7 +359,8 @@ class World:
 
     def holds(self, key: IdentifierKey) -> ProfileId:
         """The profile id that the identifier holds at present."""
-        return self.state(key).holds or self.births(key, 0)
+        state = self.state(key)
+        return state.holds or self.births(key, state.base)
 
     def effective_hand(self, profile_id: ProfileId) -> Hand | None:
         """Of the hands in force on an id, the latest; the id must be loaded."""

@@ -15,9 +15,10 @@ from service.commands.newcomers import Newcomers
 from service.commands.plan import Entry, Plan, StoredAnswer
 from service.commands.ports import Head, OutcomeUnknown
 from service.commands.world import Loaded, Wanted
+from service.control.tombstones import Tombstones
 from service.errors import StoreUnavailable
-from service.graph import audit, newcomers, queries, records
-from service.model.changes import Remembered
+from service.graph import audit, erasing, newcomers, queries, records
+from service.model.changes import Remembered, Revocation
 from service.model.identifiers import IdentifierKey, ProfileId
 from service.model.profile import Profile
 
@@ -25,10 +26,12 @@ from service.model.profile import Profile
 class GraphTurn:
     """One write transaction; see `service.commands.ports.Turn`."""
 
-    def __init__(self, transaction: AsyncTransaction, op: str, chain: audit.Chain) -> None:
+    def __init__(self, transaction: AsyncTransaction, op: str, chain: audit.Chain, tombstones: Tombstones) -> None:
         self._transaction = transaction
         self._op = op
         self._chain = chain
+        self._tombstones = tombstones
+        self._any_erased = True  # until the head says otherwise
         self._link: audit.ChainLink | None = None
 
     async def _rows(self, query: LiteralString, **parameters: Any) -> list[Any]:
@@ -46,6 +49,7 @@ class GraphTurn:
             raise StoreUnavailable("The graph has no head: migrations have not run on it.")
         row = rows[0]
         self._link = audit.ChainLink(row["audit_seq"], row["audit_hash"])
+        self._any_erased = row["erased"]
         pending = {seq: [IdentifierKey(key) for key in drops or ()] for seq, drops in row["pending"] if seq is not None}
         return Head(row["seq"], max(row["now"], row["at"] + 1), row["policy_version"], pending, row["due"])
 
@@ -75,9 +79,11 @@ class GraphTurn:
         return loaded
 
     async def _load_common(self, loaded: Loaded, wanted: Wanted) -> None:
+        tombstones = {self._tombstones(key): key for key in wanted.identifiers} if self._any_erased else {}
         (row,) = await self._rows(
             queries.LOAD,
             wanted={
+                "tombstones": list(tombstones),
                 "keys": list(wanted.identifiers),
                 "pairs": [list(pair) for pair in wanted.pairs],
                 "profiles": list(wanted.profiles),
@@ -85,6 +91,7 @@ class GraphTurn:
             },
         )
         loaded.identifiers += [records.state_of(state)[0] for state in row["identifiers"]]
+        loaded.tombs = {tombstones[tombstone]: records.tomb_of(rest) for tombstone, *rest in row["tombs"]}
         for link in row["pair_links"]:
             self._link_row(loaded, link)
         for due, state_row in row["members"]:
@@ -128,11 +135,20 @@ class GraphTurn:
             if row["view"] is not None
         }
 
+    async def erased(self, keys: Sequence[IdentifierKey]) -> frozenset[IdentifierKey]:
+        """Those of the identifiers of which there is nothing but a tombstone."""
+        if not self._any_erased:
+            return frozenset()
+        rows = [{"key": key, "tombstone": self._tombstones(key)} for key in keys]
+        return frozenset(IdentifierKey(row["key"]) for row in await self._rows(queries.LOAD_ERASED, rows=rows))
+
     async def answers(self, keys: Sequence[str]) -> dict[str, StoredAnswer]:
         """Answers stored under these idempotency keys."""
         rows = await self._rows(queries.LOAD_ANSWERS, keys=list(keys))
         return {
-            row["key"]: StoredAnswer(Remembered(row["key"], row["fingerprint"]), row["status"], bytes(row["body"]))
+            row["key"]: StoredAnswer(
+                Remembered(row["key"], row["fingerprint"]), row["status"], bytes(row["body"] or b"")
+            )
             for row in rows
         }
 
@@ -169,7 +185,7 @@ class GraphTurn:
             ],
         }
         await (await self._transaction.run(queries.WRITE, {"turn": rows})).consume()
-        await self._write_rare(plan, at)
+        await self._write_rare(plan, seq, at)
 
     async def plan_write(self) -> None:
         """Run the common write, and those of consent and of stewards, with no rows."""
@@ -178,7 +194,7 @@ class GraphTurn:
         for query in (queries.CREATE_CONSENTS, queries.CREATE_REVOCATIONS, queries.CREATE_ASSERTIONS):
             await (await self._transaction.run(query, {"rows": []})).consume()
 
-    async def _write_rare(self, plan: Plan, at: int) -> None:
+    async def _write_rare(self, plan: Plan, seq: int, at: int) -> None:
         await self._run(queries.PASS_PROFILES, [records.row_of_stay(stay) for stay in plan.passed])
         await self._run(queries.PASS_VERSIONS, records.rows_of_passed(plan.profiles))
         await self._run(queries.LOWER_DUES, [{"id": pid, "due": due} for pid, due in plan.lowered.items()])
@@ -188,7 +204,18 @@ class GraphTurn:
         await self._run(queries.CREATE_ASSERTIONS, [records.row_of_assertion(a) for a in plan.assertions_new])
         await self._run(queries.UPDATE_ASSERTIONS, [records.row_of_assertion(a) for a in plan.assertions])
         await self._run(queries.CREATE_CONSENTS, [records.row_of_consent(key, c) for key, c in plan.consents])
-        await self._run(queries.CREATE_REVOCATIONS, [records.row_of_revocation(v) for v in plan.revocations])
+        await self._run(queries.CREATE_REVOCATIONS, [self._revocation(v, seq) for v in plan.revocations])
+        tombs = [records.row_of_tomb(self._tombstones(key), tomb) for key, tomb in plan.tombs]
+        await self._run(erasing.BURY, tombs, seq=seq)
+        for erasure in plan.erasures:
+            await erasing.blank(self._transaction, erasure.key, self._tombstones(erasure.key))
+
+    def _revocation(self, revocation: Revocation, seq: int) -> records.Row:
+        row = records.row_of_revocation(revocation)
+        row["revocation"]["seq"] = seq
+        if revocation.nameless:
+            row["revocation"]["identifier"] = self._tombstones(revocation.identifier)
+        return row
 
     async def write_newcomers(
         self,
@@ -224,7 +251,7 @@ class GraphTurn:
     @staticmethod
     def _answer(answer: StoredAnswer, at: int, seq: int) -> dict[str, Any]:
         remembered = answer.remembered
-        return {
+        stored = {
             "key": remembered.key,
             "fingerprint": remembered.fingerprint,
             "status": answer.status,
@@ -232,6 +259,7 @@ class GraphTurn:
             "at": at,
             "seq": seq,
         }
+        return {"answer": stored, "names": list(answer.names), "profiles": list(answer.profiles)}
 
     async def commit(self) -> None:
         """Make it true. Raises OutcomeUnknown where no answer came."""
@@ -248,10 +276,13 @@ class GraphTurn:
 class GraphLedger:
     """See `service.commands.ports.Ledger`."""
 
-    def __init__(self, driver: AsyncDriver, database: str, chain: audit.Chain, *, timeout_ms: int) -> None:
+    def __init__(
+        self, driver: AsyncDriver, database: str, chain: audit.Chain, tombstones: Tombstones, *, timeout_ms: int
+    ) -> None:
         self._driver = driver
         self._database = database
         self._chain = chain
+        self._tombstones = tombstones
         self._timeout_s = timeout_ms / 1000
 
     @asynccontextmanager
@@ -261,7 +292,7 @@ class GraphLedger:
             async with self._driver.session(database=self._database) as session:
                 transaction = await session.begin_transaction(timeout=self._timeout_s)
                 try:
-                    yield GraphTurn(transaction, op, self._chain)
+                    yield GraphTurn(transaction, op, self._chain, self._tombstones)
                 finally:
                     await transaction.close()
         except DriverError as error:

@@ -6,7 +6,7 @@ from typing import Final, LiteralString
 
 # Columns of an identifier and of a link, in the order that `records` reads them.
 _STATE: LiteralString = """[i.key, i.first_seen, i.last_seen, i.sources, i.neighbours, i.linking, i.sides, i.named,
-        i.holds, i.handed, i.consents, i.bar"""
+        i.holds, i.handed, i.consents, i.erased_at, i.base, i.bar"""
 LINK_COLUMNS: LiteralString = """[r.id, r.method, r.confidence, r.source, r.rule, r.rule_version, r.observed_at,
         r.first_observed_at, r.expires_at, r.evidence, r.due, r.inactive, r.retracted_at, r.reviewed,
         r.withheld, r.review"""
@@ -19,7 +19,7 @@ OPTIONAL MATCH (t:Pending)
 WITH h, t ORDER BY t.seq
 RETURN h.seq AS seq, h.at AS at, h.audit_seq AS audit_seq, h.audit_hash AS audit_hash,
        h.policy_version AS policy_version, timestamp() AS now, collect([t.seq, t.drops]) AS pending,
-       EXISTS { MATCH ()-[r:LINK]->() WHERE r.due <= timestamp() } AS due
+       EXISTS { MATCH ()-[r:LINK]->() WHERE r.due <= timestamp() } AS due, EXISTS { MATCH (:Tombstone) } AS erased
 """
 
 TURN_BY_OP: LiteralString = "MATCH (t:Turn {op: $op}) RETURN t.seq AS seq"
@@ -47,7 +47,9 @@ LOAD: LiteralString = (
     "WITH p, m, r, i, q WHERE q IS NULL OR q <> p OR m.key < i.key OR i.bar IS NOT NULL "
     "RETURN collect([" + LINK_COLUMNS + ", startNode(r).key, endNode(r).key], "
     "CASE WHEN q = p THEN null ELSE " + _STATE + ", q.id] END]) AS profile_links } "
-    "RETURN identifiers, pair_links, members, profile_links"
+    "CALL () { UNWIND $wanted.tombstones AS id MATCH (t:Tombstone {id: id}) "
+    "RETURN collect([t.id, t.at, t.base, t.consents]) AS tombs } "
+    "RETURN identifiers, pair_links, members, profile_links, tombs"
 )
 
 LOAD_LINKS: LiteralString = (
@@ -82,6 +84,12 @@ LOAD_DUE: LiteralString = (
     "MATCH (a:Identifier)-[r:LINK]->(b:Identifier) WHERE r.due <= $now "
     "WITH a, r, b ORDER BY r.due LIMIT $limit RETURN " + LINK_COLUMNS + ", a.key, b.key] AS link"
 )
+
+# Of whom there is nothing but a tombstone.
+LOAD_ERASED: LiteralString = """
+UNWIND $rows AS row MATCH (t:Tombstone {id: row.tombstone})
+WHERE NOT EXISTS { MATCH (:Identifier {key: row.key}) } RETURN row.key AS key
+"""
 
 LOAD_ANSWERS: LiteralString = """
 UNWIND $keys AS key MATCH (x:Answer {key: key})
@@ -180,8 +188,8 @@ CREATE (i)-[:CONSENTED]->(c:Consent) SET c = row.consent
 
 CREATE_REVOCATIONS: LiteralString = """
 UNWIND $rows AS row
-MATCH (i:Identifier {key: row.key})
-CREATE (v:Revocation)-[:OF]->(i) SET v = row.revocation
+CREATE (v:Revocation) SET v = row.revocation
+WITH v, row MATCH (i:Identifier {key: row.key}) CREATE (v)-[:OF]->(i)
 """
 
 CREATE_TURN: LiteralString = """
@@ -195,7 +203,11 @@ CREATE_AUDIT: LiteralString = "UNWIND $rows AS row CREATE (e:Audit) SET e = row"
 
 CREATE_DECISIONS: LiteralString = "UNWIND $rows AS row CREATE (d:Decision) SET d = row"
 
-CREATE_ANSWERS: LiteralString = "UNWIND $rows AS row CREATE (x:Answer) SET x = row"
+CREATE_ANSWERS: LiteralString = (
+    "UNWIND $rows AS row CREATE (x:Answer) SET x = row.answer "
+    "WITH x, row CALL (x, row) { UNWIND row.names AS key MATCH (i:Identifier {key: key}) CREATE (x)-[:NAMES]->(i) } "
+    "CALL (x, row) { UNWIND row.profiles AS id MATCH (p:Profile {id: id}) CREATE (x)-[:NAMES]->(p) }"
+)
 
 ADVANCE_HEAD: LiteralString = """
 UNWIND $rows AS row
@@ -251,7 +263,10 @@ READ_LINK: LiteralString = (
     "MATCH (a:Identifier)-[r:LINK {id: $id}]->(b:Identifier) RETURN " + LINK_COLUMNS + ", a.key, b.key] AS link"
 )
 
-READ_REVOCATION: LiteralString = "MATCH (v:Revocation {id: $id}) RETURN properties(v) AS revocation"
+READ_REVOCATION: LiteralString = """
+MATCH (v:Revocation {id: $id})
+RETURN properties(v) AS revocation, EXISTS { MATCH (t:Pending) WHERE t.seq <= v.seq } AS pending
+"""
 
 READ_DECISION: LiteralString = "MATCH (d:Decision {id: $id}) RETURN d.body AS body"
 

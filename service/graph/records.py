@@ -13,7 +13,7 @@ from service.model.changes import DecisionReceipt, Revocation
 from service.model.evidence import Assertion, ConsentRecord, Hand, Link, Reason
 from service.model.identifiers import AssertionId, IdentifierKey, LinkId, ProfileId
 from service.model.profile import Member, Profile
-from service.model.state import IdentifierState
+from service.model.state import IdentifierState, Tomb
 
 Row = dict[str, Any]
 
@@ -22,6 +22,7 @@ def consents_to_list(consents: Sequence[ConsentRecord]) -> list[list[object]]:
     """Consent records as plain lists, for JSON."""
     return [
         [c.purpose, c.regulation, c.state, c.at, c.source, c.basis, c.expires_at, c.received_at, c.consent_id, c.notice]
+        + ([] if c.via is None else [c.via])
         for c in consents
     ]
 
@@ -33,7 +34,8 @@ def consents_of_list(rows: Sequence[Sequence[Any]]) -> tuple[ConsentRecord, ...]
 
 def state_of(row: Sequence[Any]) -> tuple[IdentifierState, Reason | None]:
     """An identifier as stored, and the bar stored with it."""
-    key, first, last, sources, neighbours, linking, sides, named, holds, handed, consents, bar, profile = row
+    (key, first, last, sources, neighbours, linking, sides, named, holds, handed, consents, erased, base, bar,
+     profile) = row  # fmt: skip
     parsed = []
     for side in sides or ():
         assertion, _, number = side.rpartition(":")
@@ -51,8 +53,22 @@ def state_of(row: Sequence[Any]) -> tuple[IdentifierState, Reason | None]:
         tuple(handed or ()),
         consents_of_list(orjson.loads(consents)) if consents else (),
         profile,
+        erased,
+        base or 0,
     )
     return state, bar
+
+
+def tomb_of(row: Sequence[Any]) -> Tomb:
+    """What is left of an erased identifier: `[at, base, consents]`."""
+    at, base, consents = row
+    return Tomb(at, base, consents_of_list(orjson.loads(consents)) if consents else ())
+
+
+def row_of_tomb(tombstone: str, tomb: Tomb) -> Row:
+    """Properties of a tombstone."""
+    consents = orjson.dumps(consents_to_list(tomb.consents)).decode() if tomb.consents else None
+    return {"id": tombstone, "at": tomb.at, "base": tomb.base, "consents": consents}
 
 
 def row_of_state(state: IdentifierState, bar: Reason | None, *, whole: bool) -> Row:
@@ -71,6 +87,8 @@ def row_of_state(state: IdentifierState, bar: Reason | None, *, whole: bool) -> 
         "holds": state.holds,
         "handed": list(state.handed) or None,
         "consents": orjson.dumps(consents_to_list(state.consents)).decode() if state.consents else None,
+        "erased_at": state.erased_at,
+        "base": state.base or None,
         "bar": bar,
     }
     return row if whole else {name: value for name, value in row.items() if value is not None}
@@ -120,10 +138,16 @@ def row_of_link(stored: StoredLink, *, whole: bool) -> Row:
     return {"a": link.a, "b": link.b, "link": row}
 
 
+def _shown(record: ConsentRecord) -> list[object]:
+    """A consent record as a view needs it."""
+    (row,) = consents_to_list((record,))
+    return row[:8] if record.via is None else row
+
+
 def view_of(profile: Profile) -> str:
     """A profile as the one JSON text that its node carries."""
     members = [
-        [m.key, m.first_seen, m.last_seen, m.sources, [c[:8] for c in consents_to_list(m.consents)]] if m.consents
+        [m.key, m.first_seen, m.last_seen, m.sources, [_shown(c) for c in m.consents]] if m.consents
         else [m.key, m.first_seen, m.last_seen, m.sources]
         for m in profile.members
     ]  # fmt: skip
@@ -260,6 +284,8 @@ def row_of_revocation(revocation: Revocation) -> Row:
     """A revocation as a node."""
     row = asdict(revocation)
     row["id"] = row.pop("revocation_id")
+    row["nameless"] = revocation.nameless or None
+    del row["cached"]
     return {"key": revocation.identifier, "revocation": row}
 
 
@@ -277,4 +303,7 @@ def revocation_of(row: Row) -> Revocation:
         row["reason"],
         row["actor"],
         tuple(row.get("profiles") or ()),
+        bool(row.get("nameless")),
+        row.get("seq"),
+        row.get("gone_at"),
     )

@@ -82,7 +82,9 @@ class RecordConsent:
 
 @dataclass(frozen=True, slots=True)
 class Revoke:
-    """A person withdraws: purposes ('*' for all), or being linked. `at` None: now; `regulation` None: all."""
+    """A person withdraws: purposes ('*' for all), or being linked; or is to be erased. `at` None: now; `regulation`
+    None: all.
+    """
 
     identifier: IdentifierKey
     scope: Scope
@@ -91,6 +93,11 @@ class Revoke:
     source: str = ""
     at: int | None = None
     reason: str = ""
+
+    @property
+    def erases(self) -> bool:
+        """Whether the person is to be erased."""
+        return self.scope == "erase"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +111,11 @@ class Judge:
 
 @dataclass(frozen=True, slots=True)
 class Revocation:
-    """A revocation as it is kept."""
+    """A revocation as it is kept. `nameless`: of somebody erased; the graph keeps a keyed hash instead of `identifier`.
+
+    `seq`: of its change; `gone_at` (ms): since when nothing of an erased person is left in the graph's files. `cached`:
+    the cache may still hold something of it, which nobody is given.
+    """
 
     revocation_id: str
     identifier: IdentifierKey
@@ -117,6 +128,15 @@ class Revocation:
     reason: str
     actor: str
     profiles: tuple[ProfileId, ...] = ()
+    nameless: bool = False
+    seq: int | None = None
+    gone_at: int | None = None
+    cached: bool = False
+
+    @property
+    def erases(self) -> bool:
+        """Whether the person is to be erased."""
+        return self.scope == "erase"
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,7 +124,8 @@ class Assertion:
 class ConsentRecord:
     """What one identifier's person said about one purpose under one regulation ('' where none was named).
 
-    `at`: when it takes effect; `received_at`: when we were told (ms). `notice`: what was shown, as JSON text.
+    `at`: when it takes effect; `received_at`: when we were told (ms). `notice`: what was shown, as JSON text. `via`:
+    the refusal is inherited from the other side of this link, which ended at `at` (None: it was said of it itself).
     """
 
     purpose: str
@@ -137,6 +138,7 @@ class ConsentRecord:
     received_at: int = 0
     consent_id: str = ""
     notice: str | None = None
+    via: str | None = None
 
 
 NO_NEIGHBOURS: Mapping[str, int] = MappingProxyType({})

@@ -9,10 +9,21 @@ from service.model.evidence import NO_NEIGHBOURS, ConsentRecord, Standing
 from service.model.identifiers import AssertionId, IdentifierKey, ProfileId
 
 
+class Tomb(NamedTuple):
+    """What is left of an identifier whose person was erased: when (ms), the first birth counter that is free, and what
+    was refused since.
+    """
+
+    at: int
+    base: int
+    consents: tuple[ConsentRecord, ...] = ()
+
+
 class IdentifierState(NamedTuple):
     """One identifier. `first_seen` None: only consent is known of it yet. `holds`: the profile id it holds where a
     steward's hand made that another than its first birth id; `handed`: every id that an assertion in force hands to it.
-    `profile`: the profile it is in.
+    `profile`: the profile it is in. `erased_at` (ms): what was said of it up to then is refused, since the person was
+    erased; `base`: the first counter of its birth ids that is not from before; `dead`: no fresh consent came since.
     """
 
     key: IdentifierKey
@@ -27,6 +38,9 @@ class IdentifierState(NamedTuple):
     handed: tuple[ProfileId, ...] = ()
     consents: tuple[ConsentRecord, ...] = ()
     profile: ProfileId | None = None
+    erased_at: int | None = None
+    base: int = 0
+    dead: bool = False
 
     @property
     def standing(self) -> Standing:
