@@ -193,6 +193,7 @@ async def assembled(
         outbox.start()
         stack.push_async_callback(outbox.stop)
         await ledger.plan_ahead()
+        await ledger.plan_erasure_ahead()
         write_path.start()
         await _apply_again(write_path, behind, say)
         stack.push_async_callback(write_path.stop)

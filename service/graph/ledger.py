@@ -308,6 +308,11 @@ class GraphLedger:
             await turn.load(Wanted(identifiers={IdentifierKey("")}), 0)
             await turn.plan_write()
 
+    async def plan_erasure_ahead(self) -> None:
+        """The same for the statements of an erasure, which are many; takes no lock. Raises StoreUnavailable."""
+        async with self.turn("") as turn:
+            await erasing.plan_ahead(turn._transaction)
+
     @asynccontextmanager
     async def look(self) -> AsyncIterator[GraphTurn]:
         """A transaction that only loads and takes no lock. Raises StoreUnavailable."""
