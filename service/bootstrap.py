@@ -30,13 +30,14 @@ from service.commands.feed import Feed
 from service.commands.graph_view import GraphView
 from service.commands.lookup import Lookup
 from service.commands.outbox import Outbox
+from service.commands.physical import Physical, Remains
 from service.commands.policies import Policies
 from service.commands.sweep import Sweeper
 from service.commands.timely import Timely
 from service.commands.write_path import WriteLimits, WritePath
 from service.control.link_ids import link_ids_under
 from service.control.policy_document import compile_policy
-from service.control.tombstones import tombstones_under
+from service.control.tombstones import Tombstones, tombstones_under
 from service.errors import LocalStoreError, StartRefused
 from service.graph import migrations
 from service.graph.archive import GraphArchive
@@ -48,13 +49,17 @@ from service.graph.founding import Founding
 from service.graph.ledger import GraphLedger
 from service.graph.newcomers import rows_of
 from service.graph.reader import GraphReader
+from service.graph.requests import GraphRequests
+from service.graph.scrubbing import GraphScrubber
 from service.graph.unread import GraphUnread
 from service.local import Stores, local_stores
 from service.local.data_dir import remove_run_file, write_run_file
 from service.local.joined import joined_stores
-from service.local.journal import Journal, Refusal
+from service.local.journal import Buried, Journal, Refusal
+from service.local.remains import files_with, needle
 from service.local.secrets import api_keys, identity_key, webhook_secrets
-from service.model.changes import Origin, RecordConsent
+from service.model.changes import Origin, RecordConsent, Revoke
+from service.model.identifiers import IdentifierKey
 from service.resolution.profile_ids import births_under
 from service.settings import Settings
 from service.telemetry import METRICS, configure_logs
@@ -153,6 +158,8 @@ async def assembled(
         ledger = GraphLedger(driver, database, Chain(), tombstones, timeout_ms=settings.transaction_timeout_ms)
         journal = Journal(settings.data_dir, tombstones)
         outbox = Outbox(ledger, cache, METRICS)
+        scrubber = GraphScrubber(driver, database)
+        physical = Physical(scrubber, tombstones, _remains_below(settings))
         write_path = WritePath(
             ledger,
             outbox,
@@ -163,6 +170,7 @@ async def assembled(
             METRICS,
             limits,
             journal=journal,
+            erased=physical.erased,
         )
         sweeper = Sweeper(write_path, reader.is_due)
         timely = Timely(reader, archive, sweeper.apply_due, clock.now_ms)
@@ -186,15 +194,20 @@ async def assembled(
             settings.max_body_bytes,
             webhook_keys,
             GraphUnread(driver, database),
+            GraphRequests(driver, database),
         )
-        behind = journal.refusals(await founding.seq())
-        if behind:
-            await founding.advance(behind[-1].seq)
+        seq = await founding.seq()
+        behind, buried = journal.refusals(seq), journal.buried(seq)
+        if behind or buried:
+            await founding.advance(max(one.seq for one in (*behind, *buried)))
         outbox.start()
         stack.push_async_callback(outbox.stop)
         await ledger.plan_ahead()
         await ledger.plan_erasure_ahead()
+        physical.start()
+        stack.push_async_callback(physical.stop)
         write_path.start()
+        await _bury_again(write_path, scrubber, tombstones, buried, say)
         await _apply_again(write_path, behind, say)
         stack.push_async_callback(write_path.stop)
         sweeper.start()
@@ -269,6 +282,33 @@ async def _apply_again(write_path: WritePath, refusals: Sequence[Refusal], say: 
         await write_path.submit([change], Origin("service:journal"), lambda _: (200, b""))
     if refusals:
         say(f"the graph was older than its journal: {len(refusals)} refusals applied again")
+
+
+async def _bury_again(
+    write_path: WritePath, scrubber: GraphScrubber, tombstones: Tombstones, buried: Sequence[Buried], say: Say
+) -> None:
+    """The same for erasures. The journal knows only keyed hashes, so every identifier is compared with them."""
+    if not buried:
+        return
+    names = {one.tombstone for one in buried}
+    found = [key for key in await scrubber.every_key() if tombstones(key) in names]
+    if found:
+        changes = [Revoke(key, "erase", source="journal") for key in found]
+        await write_path.submit(changes, Origin("service:journal"), lambda _: (200, b""))
+    await scrubber.bury([{"id": b.tombstone, "at": b.at, "base": b.base, "seq": b.seq} for b in buried])
+    say(f"the graph was older than its journal: {len(found)} identifiers erased again")
+
+
+def _remains_below(settings: Settings) -> Remains | None:
+    """What looks into the files of a local Neo4j; None with one elsewhere."""
+    if settings.neo4j_uri is not None:
+        return None
+
+    def remains(keys: Sequence[IdentifierKey]) -> set[IdentifierKey]:
+        found = files_with(settings.data_dir, [needle(key) for key in keys])
+        return {key for key in keys if found[needle(key)]}
+
+    return remains
 
 
 @contextlib.asynccontextmanager

@@ -13,10 +13,11 @@
     ├── Unknown                      nothing of that name
     │   ├── UnknownIdentifier, UnknownProfile, UnknownLink, UnknownAssertion, UnknownReview, UnknownRevocation,
     │   │   UnknownDecision
-    │   ├── UnknownProvider
+    │   ├── UnknownProvider, UnknownSubjectRequest
     ├── Erased                       there was an answer, and it named a person who is erased
     ├── Conflict                     against what is in force now
-    │   ├── AssertedDifferent, ProfileTooLarge, ReviewClosed, RequestInProgress, WebhookIdReused
+    │   ├── AssertedDifferent, ProfileTooLarge, ReviewClosed, RequestInProgress, WebhookIdReused,
+    │   │   SubjectRequestIdReused
     ├── TooLarge                     over a limit of the service
     │   ├── BodyTooLarge, TooManyItems
     ├── UnsupportedMedia
@@ -220,6 +221,13 @@ class UnknownDecision(Unknown):
     says = "This decision is not known."
 
 
+class UnknownSubjectRequest(Unknown):
+    """There is no request of this id, or it has no results."""
+
+    code = "unknown_subject_request"
+    says = "This request is not known, or has nothing to be read."
+
+
 class Erased(FabricError):
     """What is asked for, or sent, is about a person who has been erased."""
 
@@ -268,6 +276,13 @@ class WebhookIdReused(Conflict):
 
     code = "webhook_id_reused"
     says = "This webhook-id was used for another webhook."
+
+
+class SubjectRequestIdReused(Conflict):
+    """The same subject_request_id came with another body before."""
+
+    code = "subject_request_id_reused"
+    says = "This subject_request_id was used for another request."
 
 
 class RequestInProgress(Conflict):

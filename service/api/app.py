@@ -12,7 +12,18 @@ from service.api.asgi import Outermost, answer_problems
 from service.api.context import Services
 from service.api.documentation import DOCS_PATH, document, serve_pages
 from service.api.lookup_route import PATH, LookupRoute
-from service.api.routes import audit, consents, decisions, links, operations, profiles, reviews, stewardship, webhooks
+from service.api.routes import (
+    audit,
+    consents,
+    decisions,
+    links,
+    opendsr,
+    operations,
+    profiles,
+    reviews,
+    stewardship,
+    webhooks,
+)
 
 __all__ = ["ASGIApp", "create_app"]
 
@@ -30,7 +41,8 @@ def create_app(services: Services, new_request_id: Callable[[], str]) -> ASGIApp
         redirect_slashes=False,  # a path that is not documented is 404, without a detour that repeats it
     )
     app.state.services = services
-    for family in (operations, links, stewardship, reviews, profiles, consents, decisions, audit, webhooks):
+    families = (operations, links, stewardship, reviews, profiles, consents, decisions, audit, webhooks, opendsr)
+    for family in families:
         app.include_router(family.router)
     answer_problems(app)
     document(app)

@@ -13,6 +13,7 @@ from service.commands.feed import Feed
 from service.commands.graph_view import GraphView
 from service.commands.lookup import Lookup
 from service.commands.ports import Archive, Audit, Reader
+from service.commands.subject import SubjectRequests
 from service.commands.timely import Timely
 from service.commands.unread import UnreadWebhooks
 from service.commands.write_path import WritePath
@@ -60,6 +61,7 @@ class Services:
     body_bytes_max: int
     webhook_keys: WebhookKeys
     unread: UnreadWebhooks
+    requests: SubjectRequests
 
     def time_of(self, text: str | None) -> int | None:
         """`as_of` of a query in ms, None for now or a moment ahead. Raises Invalid."""

@@ -12,6 +12,8 @@ from service.model.changes import (
     ConsentReceipt,
     Decide,
     DecisionReceipt,
+    Disclose,
+    DiscloseReceipt,
     ExpireDue,
     Judge,
     LinkReceipt,
@@ -47,6 +49,7 @@ ACTIONS: dict[type[Change], str] = {
     ExpireDue: "links.expired",
     Decide: "decision",
     Restore: "evidence.restored",
+    Disclose: "subject.disclosed",
 }
 
 
@@ -135,6 +138,14 @@ def _one(origin: Origin, change: Change, receipt: Receipt, policy_version: int, 
             "revocation_id": receipt.revocation_id,
         }
         reason = change.reason
+    elif isinstance(change, Disclose) and isinstance(receipt, DiscloseReceipt):
+        body |= {
+            "action": ACTIONS[Disclose],
+            "subject": pseudonym(change.identifier),
+            "profile_id": receipt.profile_id,
+            "outcome": change.kind,
+        }
+        reason = ""
     elif isinstance(change, Decide) and isinstance(receipt, DecisionReceipt):
         return [body | _decision(change, receipt, pseudonym)]
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 
-from service.commands import decisions, erase, observe, restore, review, revoke, steward
+from service.commands import decisions, erase, observe, restore, review, revoke, steward, subject
 from service.commands.account import cause_of
 from service.commands.announce import ASSERTION, Event, events_of
 from service.commands.compose import note_versions
@@ -18,6 +18,7 @@ from service.errors import FabricError
 from service.model.changes import (
     Change,
     Decide,
+    Disclose,
     Evidence,
     ExpireDue,
     Judge,
@@ -73,6 +74,8 @@ def wanted_by(change: Change) -> Wanted:
             return observe.wanted_by_expiry(change)
         case Restore():
             return restore.wanted_by_restoring(change)
+        case Disclose():
+            return subject.wanted_by_disclosure(change)
         case Decide():
             return Wanted()  # it is made on the profile as stored, see `decisions`
 
@@ -101,6 +104,8 @@ def step_of(world: World, change: Evidence, origin: Origin, new_id: NewId) -> St
             return observe.expire_due(world, change)
         case Restore():
             return restore.restore(world, change)
+        case Disclose():
+            return subject.disclose(world, change)
 
 
 def _stands_alone(change: Change) -> bool:

@@ -78,8 +78,10 @@ class WritePath:
         metrics: Metrics,
         limits: WriteLimits | None = None,
         journal: Journal | None = None,
+        erased: Callable[[Sequence[Erasure]], None] | None = None,
     ) -> None:
         self._journal = journal
+        self._erased = erased
         self._ledger = ledger
         self._outbox = outbox
         self._policy_at = policy_at
@@ -249,6 +251,8 @@ class WritePath:
             except OSError as error:
                 log.exception("journal_failed")
                 raise StoreUnavailable("The journal of refusals can't be written.") from error
+        if attempt.erasures and self._erased is not None:
+            self._erased(attempt.erasures)
 
     async def _settle(self, op: str, until: float) -> bool:
         while True:

@@ -21,6 +21,12 @@ UNWIND $rows AS row MERGE (t:Tombstone {id: row.id}) SET t.at = row.at, t.base =
     t.seq = $seq
 """
 
+# After a restore of an older backup: as the journal has it.
+REBURY: LiteralString = """
+UNWIND $rows AS row MERGE (t:Tombstone {id: row.id})
+SET t.at = row.at, t.seq = row.seq, t.base = CASE WHEN coalesce(t.base, 0) < row.base THEN row.base ELSE t.base END
+"""
+
 # All parameters are in one map: a plan for each combination of sizes of lists would be made anew (`queries.LOAD`).
 
 # Every profile that it was ever in; of a household also those of the identifiers linked to it.

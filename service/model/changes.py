@@ -157,6 +157,14 @@ class Decide:
 
 
 @dataclass(frozen=True, slots=True)
+class Disclose:
+    """A person asks for their own data. Changes no evidence; it is recorded before it is answered."""
+
+    identifier: IdentifierKey
+    kind: Literal["access", "portability"]
+
+
+@dataclass(frozen=True, slots=True)
 class KeptIdentifier:
     """An identifier as an export has it, beside its links. Times in ms; `first_seen` None: only consent is known."""
 
@@ -195,7 +203,9 @@ class Restore:
 
 
 # What is carried out in steps that are settled together, and with it what is only decided.
-Evidence = ObserveLink | RetractLink | Merge | Split | Undo | Judge | RecordConsent | Revoke | ExpireDue | Restore
+Evidence = (
+    ObserveLink | RetractLink | Merge | Split | Undo | Judge | RecordConsent | Revoke | ExpireDue | Restore | Disclose
+)
 Change = Evidence | Decide
 
 
@@ -267,8 +277,22 @@ class RestoreReceipt:
     added: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class DiscloseReceipt:
+    """That a person was told is recorded."""
+
+    profile_id: ProfileId | None
+
+
 Receipt = (
-    LinkReceipt | StewardReceipt | ConsentReceipt | RevocationReceipt | SweepReceipt | DecisionReceipt | RestoreReceipt
+    LinkReceipt
+    | StewardReceipt
+    | ConsentReceipt
+    | RevocationReceipt
+    | SweepReceipt
+    | DecisionReceipt
+    | RestoreReceipt
+    | DiscloseReceipt
 )
 
 

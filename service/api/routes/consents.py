@@ -81,7 +81,7 @@ def revocation_change(content: object, services: Services) -> Revoke:
 
 
 @router.post(
-    "/consents", responses=answers(ConsentsOut, 400, 401, 403, 413, 415, 422, 503), openapi_extra=reads(ConsentIn)
+    "/consents", responses=answers(ConsentsOut, 400, 401, 403, 410, 413, 415, 422, 503), openapi_extra=reads(ConsentIn)
 )
 async def post_consent(request: Request) -> Response:
     """Note what a person said. The newest `at` counts, in whatever order it arrives; at equal times the stricter."""
@@ -110,7 +110,7 @@ async def get_consents(
 
 @router.post(
     "/revocations",
-    responses=answers(RevocationOut, 400, 401, 403, 413, 415, 422, 503),
+    responses=answers(RevocationOut, 400, 401, 403, 410, 413, 415, 422, 503),
     openapi_extra=reads(RevocationIn),
 )
 async def post_revocation(request: Request) -> Response:
