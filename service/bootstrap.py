@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,6 +14,7 @@ import orjson
 import structlog
 import uvicorn
 
+from service.after_restore import apply_again, bury_again, remains_below
 from service.api.app import ASGIApp, create_app
 from service.api.asgi import request_ids
 from service.api.auth import Keyring
@@ -30,14 +31,14 @@ from service.commands.feed import Feed
 from service.commands.graph_view import GraphView
 from service.commands.lookup import Lookup
 from service.commands.outbox import Outbox
-from service.commands.physical import Physical, Remains
+from service.commands.physical import Physical
 from service.commands.policies import Policies
 from service.commands.sweep import Sweeper
 from service.commands.timely import Timely
 from service.commands.write_path import WriteLimits, WritePath
 from service.control.link_ids import link_ids_under
 from service.control.policy_document import compile_policy
-from service.control.tombstones import Tombstones, tombstones_under
+from service.control.tombstones import tombstones_under
 from service.errors import LocalStoreError, StartRefused
 from service.graph import migrations
 from service.graph.archive import GraphArchive
@@ -55,11 +56,8 @@ from service.graph.unread import GraphUnread
 from service.local import Stores, local_stores
 from service.local.data_dir import remove_run_file, write_run_file
 from service.local.joined import joined_stores
-from service.local.journal import Buried, Journal, Refusal
-from service.local.remains import files_with, needle
+from service.local.journal import Journal
 from service.local.secrets import api_keys, identity_key, webhook_secrets
-from service.model.changes import Origin, RecordConsent, Revoke
-from service.model.identifiers import IdentifierKey
 from service.resolution.profile_ids import births_under
 from service.settings import Settings
 from service.telemetry import METRICS, configure_logs
@@ -159,7 +157,7 @@ async def assembled(
         journal = Journal(settings.data_dir, tombstones)
         outbox = Outbox(ledger, cache, METRICS)
         scrubber = GraphScrubber(driver, database)
-        physical = Physical(scrubber, tombstones, _remains_below(settings))
+        physical = Physical(scrubber, tombstones, remains_below(settings))
         write_path = WritePath(
             ledger,
             outbox,
@@ -199,7 +197,7 @@ async def assembled(
         seq = await founding.seq()
         behind, buried = journal.refusals(seq), journal.buried(seq)
         if behind or buried:
-            await founding.advance(max(one.seq for one in (*behind, *buried)))
+            await founding.advance(max([one.seq for one in behind] + [one.seq for one in buried]))
         outbox.start()
         stack.push_async_callback(outbox.stop)
         await ledger.plan_ahead()
@@ -207,8 +205,8 @@ async def assembled(
         physical.start()
         stack.push_async_callback(physical.stop)
         write_path.start()
-        await _bury_again(write_path, scrubber, tombstones, buried, say)
-        await _apply_again(write_path, behind, say)
+        await bury_again(write_path, scrubber, tombstones, buried, say)
+        await apply_again(write_path, behind, say)
         stack.push_async_callback(write_path.stop)
         sweeper.start()
         stack.push_async_callback(sweeper.stop)
@@ -266,49 +264,6 @@ async def serve(settings: Settings, say: Say) -> None:
             if settings.sample and await instance.founding.is_empty():
                 await _load_sample(instance, say)
             await _serve_until_told(settings, stores, instance, listening, base_url, say)
-
-
-async def _apply_again(write_path: WritePath, refusals: Sequence[Refusal], say: Say) -> None:
-    """The graph is older than its journal: an older backup was put back. No refusal may be lost by that."""
-    for refusal in refusals:
-        record = refusal.record
-        change = RecordConsent(
-            refusal.key,
-            ((record.purpose, record.state),),
-            record.regulation or None,
-            source=record.source or "",
-            at=record.at,
-        )
-        await write_path.submit([change], Origin("service:journal"), lambda _: (200, b""))
-    if refusals:
-        say(f"the graph was older than its journal: {len(refusals)} refusals applied again")
-
-
-async def _bury_again(
-    write_path: WritePath, scrubber: GraphScrubber, tombstones: Tombstones, buried: Sequence[Buried], say: Say
-) -> None:
-    """The same for erasures. The journal knows only keyed hashes, so every identifier is compared with them."""
-    if not buried:
-        return
-    names = {one.tombstone for one in buried}
-    found = [key for key in await scrubber.every_key() if tombstones(key) in names]
-    if found:
-        changes = [Revoke(key, "erase", source="journal") for key in found]
-        await write_path.submit(changes, Origin("service:journal"), lambda _: (200, b""))
-    await scrubber.bury([{"id": b.tombstone, "at": b.at, "base": b.base, "seq": b.seq} for b in buried])
-    say(f"the graph was older than its journal: {len(found)} identifiers erased again")
-
-
-def _remains_below(settings: Settings) -> Remains | None:
-    """What looks into the files of a local Neo4j; None with one elsewhere."""
-    if settings.neo4j_uri is not None:
-        return None
-
-    def remains(keys: Sequence[IdentifierKey]) -> set[IdentifierKey]:
-        found = files_with(settings.data_dir, [needle(key) for key in keys])
-        return {key for key in keys if found[needle(key)]}
-
-    return remains
 
 
 @contextlib.asynccontextmanager

@@ -7,6 +7,7 @@ until the erasure is sent again.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
@@ -50,6 +51,7 @@ class Physical:
         self._waiting: list[IdentifierKey] = []
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._began = False
 
     def start(self) -> None:
         """Begin; does nothing where there are no files to look into."""
@@ -57,10 +59,13 @@ class Physical:
             self._task = asyncio.create_task(self._run(self._remains), name="physical deletion")
 
     async def stop(self) -> None:
-        """End, whatever waits."""
+        """End, whatever waits, and leave no filler."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
+            if self._began:
+                with contextlib.suppress(StoreUnavailable):
+                    await self._scrubber.tidy()
 
     def erased(self, erasures: Sequence[Erasure]) -> None:
         """These were erased."""
@@ -84,6 +89,7 @@ class Physical:
 
     async def _round(self, keys: list[IdentifierKey], remains: Remains) -> None:
         """Overwrite, then look until nothing is found, or long enough to overwrite anew."""
+        self._began = True
         await self._scrubber.overwrite(keys)
         left = set(keys)
         for _ in range(LOOKS_A_ROUND):

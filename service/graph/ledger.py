@@ -205,6 +205,10 @@ class GraphTurn:
         await self._run(queries.UPDATE_ASSERTIONS, [records.row_of_assertion(a) for a in plan.assertions])
         await self._run(queries.CREATE_CONSENTS, [records.row_of_consent(key, c) for key, c in plan.consents])
         await self._run(queries.CREATE_REVOCATIONS, [self._revocation(v, seq) for v in plan.revocations])
+        named = [{"key": x.remembered.key, "names": list(x.names)} for x in plan.answers if x.names]
+        await self._run(queries.NAME_IDENTIFIERS, named)
+        shown = [{"key": x.remembered.key, "names": list(x.profiles)} for x in plan.answers if x.profiles]
+        await self._run(queries.NAME_PROFILES, shown)
         tombs = [records.row_of_tomb(self._tombstones(key), tomb) for key, tomb in plan.tombs]
         await self._run(erasing.BURY, tombs, seq=seq)
         for erasure in plan.erasures:
@@ -251,7 +255,7 @@ class GraphTurn:
     @staticmethod
     def _answer(answer: StoredAnswer, at: int, seq: int) -> dict[str, Any]:
         remembered = answer.remembered
-        stored = {
+        return {
             "key": remembered.key,
             "fingerprint": remembered.fingerprint,
             "status": answer.status,
@@ -259,7 +263,6 @@ class GraphTurn:
             "at": at,
             "seq": seq,
         }
-        return {"answer": stored, "names": list(answer.names), "profiles": list(answer.profiles)}
 
     async def commit(self) -> None:
         """Make it true. Raises OutcomeUnknown where no answer came."""

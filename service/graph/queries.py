@@ -203,11 +203,17 @@ CREATE_AUDIT: LiteralString = "UNWIND $rows AS row CREATE (e:Audit) SET e = row"
 
 CREATE_DECISIONS: LiteralString = "UNWIND $rows AS row CREATE (d:Decision) SET d = row"
 
-CREATE_ANSWERS: LiteralString = (
-    "UNWIND $rows AS row CREATE (x:Answer) SET x = row.answer "
-    "WITH x, row CALL (x, row) { UNWIND row.names AS key MATCH (i:Identifier {key: key}) CREATE (x)-[:NAMES]->(i) } "
-    "CALL (x, row) { UNWIND row.profiles AS id MATCH (p:Profile {id: id}) CREATE (x)-[:NAMES]->(p) }"
-)
+CREATE_ANSWERS: LiteralString = "UNWIND $rows AS row CREATE (x:Answer) SET x = row"
+
+# Whom answers name, apart from the common write: it is large enough, and few answers are kept.
+NAME_IDENTIFIERS: LiteralString = """
+UNWIND $rows AS row MATCH (x:Answer {key: row.key}) UNWIND row.names AS name
+MATCH (i:Identifier {key: name}) CREATE (x)-[:NAMES]->(i)
+"""
+NAME_PROFILES: LiteralString = """
+UNWIND $rows AS row MATCH (x:Answer {key: row.key}) UNWIND row.names AS name
+MATCH (p:Profile {id: name}) CREATE (x)-[:NAMES]->(p)
+"""
 
 ADVANCE_HEAD: LiteralString = """
 UNWIND $rows AS row
