@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := run
-.PHONY: run test test-long scenarios-http lint bench lock clean migrate-status stores env backup restore import export
+.PHONY: run test scenarios-http lint bench bench-large lock clean migrate-status stores env backup restore import export
 
 # `exec` lets signals reach the service itself.
 run: $(STAMP)
@@ -37,14 +37,9 @@ migrate-status: $(STAMP)
 test: lint
 	@$(BIN)/python -m pytest
 
-# The scenario files again, through HTTP on stores of their own: long, so not a part of `make test`.
+# All scenario files through HTTP, each on an instance of its own; `make test` plays some of them so.
 scenarios-http: $(STAMP)
-	@exec $(BIN)/python -m pytest tests/scenarios/check_through_the_api.py
-
-# Long checks: whole processes killed and restarted, a restore, imports. `check_newcomers` has a known counterexample.
-test-long: $(STAMP)
-	@exec $(BIN)/python -m pytest tests/service/check_volume.py tests/service/check_restore.py \
-		tests/service/check_two_processes.py tests/properties/check_newcomers.py
+	@exec env ALL_SCENARIOS=1 $(BIN)/python -m pytest tests/scenarios/test_through_the_api.py
 
 lint: $(STAMP)
 	@$(BIN)/ruff check .
@@ -54,6 +49,10 @@ lint: $(STAMP)
 
 bench: $(STAMP)
 	@exec $(BIN)/python -m tests.bench
+
+# What a million identifiers cost beside fifty thousand: about an hour.
+bench-large: $(STAMP)
+	@exec env LARGE=1 $(BIN)/python -m tests.bench
 
 env: $(STAMP)
 

@@ -28,11 +28,13 @@ from service.clock import SystemClock, random_bytes
 from service.commands.account import pseudonyms_under
 from service.commands.explain import Explainer
 from service.commands.feed import Feed
+from service.commands.gauges import Gauges
 from service.commands.graph_view import GraphView
 from service.commands.lookup import Lookup
 from service.commands.outbox import Outbox
 from service.commands.physical import Physical
 from service.commands.policies import Policies
+from service.commands.sealing import Sealer
 from service.commands.sweep import Sweeper
 from service.commands.timely import Timely
 from service.commands.write_path import WriteLimits, WritePath
@@ -52,14 +54,17 @@ from service.graph.newcomers import rows_of
 from service.graph.reader import GraphReader
 from service.graph.requests import GraphRequests
 from service.graph.scrubbing import GraphScrubber
+from service.graph.stretches import GraphStretches
 from service.graph.unread import GraphUnread
 from service.local import Stores, local_stores
 from service.local.data_dir import remove_run_file, write_run_file
 from service.local.joined import joined_stores
 from service.local.journal import Journal
+from service.local.sealed import FOLDER as SEALED_FOLDER
+from service.local.sealed import SqliteSealed
 from service.local.secrets import api_keys, identity_key, webhook_secrets
 from service.resolution.profile_ids import births_under
-from service.settings import Settings
+from service.settings import MIGRATIONS_FOLDER, Settings
 from service.telemetry import METRICS, configure_logs
 from service.volume.exporting import Source, export_tables
 from service.volume.importing import Means, Request, import_rows
@@ -69,7 +74,6 @@ from service.welcome import welcome
 Say = Callable[[str], None]
 log = structlog.get_logger()
 
-MIGRATIONS_FOLDER: Final = Path(__file__).parents[1] / "graph_migrations"
 DEFAULT_POLICY: Final = Path(__file__).parent / "policies" / "default.json"
 _DRAIN_S: Final = 10
 _BULK_TURN_MS: Final = 300
@@ -116,6 +120,7 @@ async def _prepare(settings: Settings, driver: AsyncDriver, database: str, found
     if applied:
         say(f"migrations applied: {', '.join(applied)}")
     await founding.found(secret, text)
+    await founding.refuse_stranger(secret)  # another may have founded it while this one waited for the migrations
 
 
 async def _health_of(driver: AsyncDriver, database: str, cache: ProfileCache) -> Health:
@@ -151,13 +156,15 @@ async def assembled(
         policies = Policies(founding.policy)
         await policies.at(await founding.active_version())
         reader = GraphReader(driver, database)
-        archive = GraphArchive(driver, database)
+        sealed = SqliteSealed(settings.sealed_dir or settings.data_dir / SEALED_FOLDER)
+        stack.callback(sealed.close)
+        archive = GraphArchive(driver, database, sealed)
         tombstones = tombstones_under(secret)
         ledger = GraphLedger(driver, database, Chain(), tombstones, timeout_ms=settings.transaction_timeout_ms)
         journal = Journal(settings.data_dir, tombstones)
         outbox = Outbox(ledger, cache, METRICS)
         scrubber = GraphScrubber(driver, database)
-        physical = Physical(scrubber, tombstones, remains_below(settings))
+        physical = Physical(scrubber, sealed, tombstones, remains_below(settings))
         write_path = WritePath(
             ledger,
             outbox,
@@ -184,7 +191,7 @@ async def assembled(
             Explainer(ledger.look, archive, timely, policies.active, births_under(secret), clock.now_ms),
             GraphView(timely, archive, ledger.look),
             Feed(archive, clock),
-            GraphAudit(driver, database),
+            GraphAudit(driver, database, sealed),
             pseudonyms_under(secret),
             link_ids_under(secret),
             lambda: _health_of(driver, database, cache),
@@ -205,13 +212,20 @@ async def assembled(
         physical.start()
         stack.push_async_callback(physical.stop)
         write_path.start()
+        stack.push_async_callback(write_path.stop)
         await bury_again(write_path, scrubber, tombstones, buried, say)
         await apply_again(write_path, behind, say)
-        stack.push_async_callback(write_path.stop)
         sweeper.start()
         stack.push_async_callback(sweeper.stop)
+        gauges = Gauges(archive.count_open_reviews, METRICS)
+        gauges.start()
+        stack.push_async_callback(gauges.stop)
+        sealer = Sealer(GraphStretches(driver, database), sealed, settings.keep_days * 86_400_000)
+        if settings.seals:
+            sealer.start()
+            stack.push_async_callback(sealer.stop)
         app = create_app(services, request_ids(clock.random_token(6)))
-        yield Assembled(app, services, policies, cache, founding, GraphBulk(driver, database))
+        yield Assembled(app, services, policies, cache, founding, GraphBulk(driver, database, ledger))
 
 
 class _Server(uvicorn.Server):
@@ -302,9 +316,8 @@ def _read_line(line: bytes) -> object:
 async def target_of(instance: Assembled) -> Target:
     """Where an export is brought in."""
     document = await instance.founding.policy(instance.policies.active().version) or {}
-    founding = instance.founding
-    fingerprint = await instance.bulk.fingerprint()
-    return Target(instance.services.write_path, founding.is_empty, founding.advance, fingerprint, document)
+    bulk, advance = instance.bulk, instance.founding.advance
+    return Target(instance.services.write_path, bulk.is_empty, advance, await bulk.fingerprint(), document)
 
 
 async def source_of(instance: Assembled) -> Source:
@@ -372,6 +385,7 @@ async def _serve_until_told(
         await asyncio.wait({serving, broken}, return_when=asyncio.FIRST_COMPLETED)
         if broken.done():
             raise LocalStoreError(broken.result())
+        serving.result()
     finally:
         remove_run_file(settings.data_dir)
         instance.services.feed.close()

@@ -89,6 +89,12 @@ ApiKeys = Annotated[_Lists, NoDecode, BeforeValidator(_lists_by_name), AfterVali
 WebhookSecrets = Annotated[_Lists, NoDecode, BeforeValidator(_lists_by_name), AfterValidator(_sound_secrets)]
 
 
+_PACKAGE: Final = Path(__file__).parent
+_PACKAGED: Final = _PACKAGE / "_graph_migrations"
+MIGRATIONS_FOLDER: Final = _PACKAGED if _PACKAGED.is_dir() else _PACKAGE.parent / "graph_migrations"
+"""Within an installed package, else beside it in the checkout."""
+
+
 class Settings(BaseSettings):
     """One attribute for each environment variable, which has its name in upper case. An empty one counts as not set."""
 
@@ -123,6 +129,16 @@ class Settings(BaseSettings):
         default_factory=_cache_home, description="fetched programs, shared by all data folders of this user"
     )
 
+    sealed_dir: _Folder | None = Field(
+        None, description="where what is old is moved to out of the graph; shared by all instances; DATA_DIR/sealed"
+    )
+    keep_days: int = Field(
+        90,
+        ge=0,
+        le=36_500,
+        description="days that audit, feed and past states stay in the graph; 0 moves nothing",
+    )
+
     # ---- stores of one's own
 
     neo4j_uri: str | None = Field(None, description="use this Neo4j instead of a local one")
@@ -155,6 +171,11 @@ class Settings(BaseSettings):
         if self.lock_timeout_ms > self.transaction_timeout_ms:
             raise ValueError("LOCK_TIMEOUT_MS must not be longer than TRANSACTION_TIMEOUT_MS")
         return self
+
+    @property
+    def seals(self) -> bool:
+        """Whether old rows are moved: with a Neo4j of one's own only to a folder that was named for it."""
+        return self.keep_days > 0 and (self.neo4j_uri is None or self.sealed_dir is not None)
 
 
 def load_settings(given: Mapping[str, object] | None = None) -> Settings:

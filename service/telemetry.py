@@ -249,7 +249,7 @@ class Metrics:
         self.http = HttpTally()
         r.register(self.http)
 
-        # Write path. `outcome`: committed, rolled_back, unknown. `lane`: revocation, decision, evidence, background.
+        # Write path. `outcome`: committed, rolled_back, unknown. `lane`: revocation, decision, ordinary, background.
         self.turns = Counter("fabric_turns_total", "Write transactions.", ("outcome",), registry=r)
         self.turn_seconds = Histogram("fabric_turn_seconds", "Time of one turn.", buckets=TURN_SECONDS, registry=r)
         self.batch_size = Histogram("fabric_turn_batch_size", "Changes in one turn.", buckets=SIZES, registry=r)
@@ -267,6 +267,7 @@ class Metrics:
         # `result`: applied, duplicate, or the code of the error it was refused with.
         self.webhooks = Counter("fabric_webhooks_total", "Webhooks taken.", ("provider", "result"), registry=r)
 
+        self.reviews_open = Gauge("fabric_reviews_open", "Links that wait for a steward.", registry=r)
         self.outbox_pending = Gauge("fabric_outbox_pending", "Outbox entries not yet through.", registry=r)
         store_up = Gauge("fabric_store_up", "1 while the store answers.", ("store",), registry=r)
         self.neo4j_up = store_up.labels("neo4j")

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.types import ASGIApp
 
 from service import __version__
 from service.api.asgi import Outermost, answer_problems
 from service.api.context import Services
+from service.api.direct import ENDPOINTS, DirectRoutes
 from service.api.documentation import DOCS_PATH, document, serve_pages
 from service.api.lookup_route import PATH, LookupRoute
+from service.api.reading import no_address_in_path
 from service.api.routes import (
     audit,
     consents,
@@ -43,14 +45,14 @@ def create_app(services: Services, new_request_id: Callable[[], str]) -> ASGIApp
     app.state.services = services
     families = (operations, links, stewardship, reviews, profiles, consents, decisions, audit, webhooks, opendsr)
     for family in families:
-        app.include_router(family.router)
+        app.include_router(family.router, dependencies=[Depends(no_address_in_path)])
     answer_problems(app)
     document(app)
     serve_pages(app)
     return Outermost(
-        LookupRoute(services, app),
+        LookupRoute(services, DirectRoutes(app, app)),
         new_request_id=new_request_id,
         body_bytes_max=services.body_bytes_max,
         docs_paths=(DOCS_PATH,),
-        quiet_routes=(PATH, "/healthz", "/readyz", "/metrics"),
+        quiet_routes=(PATH, *ENDPOINTS, "/healthz", "/readyz", "/metrics"),
     )

@@ -9,7 +9,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from service.api.asgi import Call, call_of
 from service.api.auth import ACTIVATION, STEWARD, only_activates, require
 from service.api.context import Services
-from service.api.errors import MethodNotAllowed, error_from, problem_response
+from service.api.direct import refusal
+from service.api.errors import MethodNotAllowed
 from service.api.urls import confidence_of, key_in_url, purpose_of, query_of
 from service.commands.lookup import Found
 from service.errors import UnknownIdentifier
@@ -36,11 +37,7 @@ class LookupRoute:
         try:
             found = await self._find(call, scope["query_string"])
         except Exception as exception:
-            error = error_from(exception)
-            if error.code == "internal_error":
-                raise
-            call.code = error.code
-            await problem_response(error, call.request_id)(scope, receive, send)
+            await refusal(exception, call)(scope, receive, send)
             return
         kind, cache = (b"content-type", b"application/json"), (b"x-cache", found.cache.encode())
         length = (b"content-length", b"%d" % len(found.body))

@@ -18,8 +18,9 @@ from service.api.context import Services
 from service.api.errors import field_errors, invalid
 from service.api.schemas import BATCH_MAX, IdentifierIn
 from service.api.urls import key_in_url
+from service.api.values import refuse_personal
 from service.control.normalise import Refused, normalise
-from service.errors import FieldError, Invalid, Malformed, PersonalValueInUrl, TooManyItems
+from service.errors import FieldError, Invalid, Malformed, TooManyItems
 from service.model.changes import Origin, Remembered
 from service.model.identifiers import Identifier, IdentifierKey
 from service.model.policy import Policy
@@ -130,10 +131,9 @@ def origin_of(request: Request, caller: Caller, raw: bytes = b"") -> Origin:
     )
 
 
-def refuse_personal_id(value: str) -> None:
-    """An id in a path is never an address of a person. Raises PersonalValueInUrl."""
-    if "@" in value:
-        raise PersonalValueInUrl()
+async def no_address_in_path(request: Request) -> None:
+    """Dependency of every route: raises PersonalValueInUrl for a path that holds an e-mail address."""
+    refuse_personal(False, request.url.path)
 
 
 def key_of_text(text: str, name: str, policy: Policy) -> IdentifierKey:

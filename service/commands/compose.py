@@ -4,21 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from service.commands.world import Version, World
+from service.commands.barring import barred, promises_at
+from service.commands.world import FOREVER, Version, World
 from service.model.identifiers import IdentifierKey, Pair, ProfileId
 from service.model.profile import Member, Profile
 from service.resolution.profile_ids import seniority
 
 
 def due_among(world: World, members: Iterable[IdentifierKey]) -> int | None:
-    """The first time (ms) at which an active link at one of `members` expires, accepted or withheld."""
-    dues = [
-        link.due
-        for key in members
-        for link_id in world.links_at.get(key, ())
-        if (link := world.links[link_id]).inactive is None and link.due is not None
-    ]
-    return min(dues, default=None)
+    """The first time (ms) at which an active link at one of `members` expires, accepted or withheld, or one of them or
+    of their neighbours may begin to bridge. Links of a member that bridges nothing bear on nobody but by their number.
+    """
+    dues: list[int] = []
+    for key in members:
+        if barred(world, key):
+            dues.append(world.state(key).barred_until or FOREVER)
+            continue
+        dues += promises_at(world, key)
+        links = (world.links[link_id] for link_id in world.links_at.get(key, ()))
+        dues += [link.due for link in links if link.inactive is None and link.due is not None]
+    soonest = min(dues, default=FOREVER)
+    return None if soonest == FOREVER else soonest
 
 
 def compose(world: World, profile_id: ProfileId, dues: Mapping[ProfileId, int | None]) -> Profile:

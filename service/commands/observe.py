@@ -8,6 +8,7 @@ from itertools import groupby
 
 from service.commands.inherit import disinherit
 from service.commands.steps import SETTLE, Step
+from service.commands.waiting import lapse, lapses
 from service.commands.world import Wanted, World
 from service.errors import Erased, UnknownLink
 from service.model.changes import ExpireDue, LinkReceipt, ObserveLink, RetractLink, SweepReceipt
@@ -125,9 +126,14 @@ def flip_due(world: World, keys: Collection[IdentifierKey] = ()) -> Step:
     yield Wanted({end for link in due for end in link.pair}, {link.pair for link in due})
     for at, links in groupby(due, key=lambda link: link.due or 0):
         world.now = min(at, now)
-        for link in links:
-            world.set_link(world.links[link.link_id])
-        yield SETTLE
+        known = [world.links[link.link_id] for link in links]
+        weak = [link for link in known if link.inactive == "below_confidence"]
+        yield from lapse(world, weak)
+        for link in known:
+            if link not in weak:
+                world.set_link(link)
+        if len(weak) < len(known):
+            yield SETTLE
     world.now = now
     return SweepReceipt(len(due), more=world.behind)
 
@@ -138,8 +144,25 @@ def _due_around(world: World, keys: Iterable[IdentifierKey]) -> Generator[Wanted
     yield Wanted(profiles=profiles)
     around = _neighbours(world, profiles) | profiles
     yield Wanted(profiles=around)
+    yield from _due_beyond(world, around)
     ids = {link_id for profile in around for key in world.members[profile] for link_id in world.links_at.get(key, ())}
-    return [world.links[link_id] for link_id in ids if falls_due(world.links[link_id], world.now)]
+    links = [world.links[link_id] for link_id in ids]
+    return [link for link in links if falls_due(link, world.now) or lapses(world, link)]
+
+
+def _due_beyond(world: World, profiles: Iterable[ProfileId]) -> Generator[Wanted, None, None]:
+    """Load what is due at neighbours that bridge nothing, where that may let them bridge again."""
+    ends = {
+        e
+        for p in profiles
+        for key in world.members[p]
+        for i in world.links_at.get(key, ())
+        for e in world.links[i].pair
+    }
+    over = {end for end in ends if (until := world.state(end).barred_until) is not None and until <= world.now}
+    yield Wanted(ends_of={end for end in over if not world.follows(end)})
+    rows = (row for end in over for row in world.ends_of.get(end, ()))
+    yield Wanted(links={link_id for link_id, _, due, _ in rows if due is not None and due <= world.now})
 
 
 def _neighbours(world: World, profiles: Iterable[ProfileId]) -> set[ProfileId]:

@@ -13,6 +13,7 @@ from typing import Final, Protocol
 
 import structlog
 
+from service.commands.sealing import SealedFile
 from service.commands.world import Erasure
 from service.control.tombstones import Tombstones
 from service.errors import StoreUnavailable
@@ -44,8 +45,9 @@ Remains = Callable[[Sequence[IdentifierKey]], set[IdentifierKey]]
 class Physical:
     """Carries physical deletion through in the background. Without `remains` there are no files to look into."""
 
-    def __init__(self, scrubber: Scrubber, tombstones: Tombstones, remains: Remains | None) -> None:
+    def __init__(self, scrubber: Scrubber, sealed: SealedFile, tombstones: Tombstones, remains: Remains | None) -> None:
         self._scrubber = scrubber
+        self._sealed = sealed
         self._tombstones = tombstones
         self._remains = remains
         self._waiting: list[IdentifierKey] = []
@@ -67,8 +69,9 @@ class Physical:
                 with contextlib.suppress(StoreUnavailable):
                     await self._scrubber.tidy()
 
-    def erased(self, erasures: Sequence[Erasure]) -> None:
-        """These were erased."""
+    async def erased(self, erasures: Sequence[Erasure]) -> None:
+        """These were erased: what was moved out of the graph forgets them at once. Raises StoreUnavailable."""
+        await self._sealed.forget([erasure.key for erasure in erasures])
         if self._task is not None:
             self._waiting += [erasure.key for erasure in erasures]
             self._wake.set()
@@ -94,6 +97,7 @@ class Physical:
         left = set(keys)
         for _ in range(LOOKS_A_ROUND):
             await asyncio.sleep(LOOK_EVERY_S)
+            await self._sealed.forget(sorted(left))  # a stretch may have been on its way there
             still = await asyncio.to_thread(remains, sorted(left))
             for key in left - still:
                 await self._scrubber.gone(self._tombstones(key))

@@ -187,6 +187,9 @@ class Archive(Protocol):
     async def open_reviews(self, worth: float, after: str, limit: int) -> list[ReviewItem]:
         """Links that wait for a steward, the most worthwhile first, after a place in that order."""
 
+    async def count_open_reviews(self) -> int:
+        """How many links wait for a steward."""
+
     async def closed_reviews(self, verdict: Verdict, after: str, limit: int) -> list[ReviewItem]:
         """Links on which this verdict was given, by id, after one."""
 

@@ -50,6 +50,7 @@ class Job:
     outcomes: list[Outcome] = field(default_factory=list)
     taken: int = 0
     newcomers: Sequence[Newcomers] = ()
+    absent_at: int = -1
 
     @property
     def waiting(self) -> int:
@@ -86,7 +87,9 @@ class Job:
             return Priority.REVOCATION
         if isinstance(first, Decide):
             return Priority.DECISION
-        return Priority.BACKGROUND if isinstance(first, ExpireDue) else Priority.ORDINARY
+        if isinstance(first, ExpireDue):  # a reader that met a due time waits for it; the sweep has time
+            return Priority.DECISION if first.keys else Priority.BACKGROUND
+        return Priority.ORDINARY
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +111,13 @@ class JobQueue:
 
     def __len__(self) -> int:
         return sum(len(queue) for queue in self._waiting)
+
+    def lengths(self) -> dict[str, int]:
+        """Lane → changes that wait in it."""
+        return {
+            priority.name.lower(): sum(job.waiting for job in queue)
+            for priority, queue in zip(Priority, self._waiting, strict=True)
+        }
 
     def oldest_s(self) -> float | None:
         """When the longest waiting job came, on the monotonic clock."""
@@ -146,11 +156,3 @@ class JobQueue:
                 if job.alone:
                     return slices
         return slices
-
-    def drain(self) -> list[Job]:
-        """Take out everything that waits."""
-        jobs = [job for queue in self._waiting for job in queue]
-        for queue in self._waiting:
-            queue.clear()
-        self.changes = 0
-        return jobs

@@ -6,14 +6,14 @@ that nobody is shown one that was never there. What remains alone is resolved at
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import replace
 
 from service.commands.observe import is_refused
 from service.commands.steps import SETTLE, Step
 from service.commands.steward import set_hand
 from service.commands.world import Wanted, World
-from service.control.effective_consent import linking_permitted
+from service.control.effective_consent import linking_permitted, with_record
 from service.model.changes import KeptConsent, KeptId, KeptIdentifier, Restore, RestoreReceipt, Revocation
 from service.model.evidence import Assertion, Link
 from service.model.identifiers import IdentifierKey
@@ -41,24 +41,30 @@ def wanted_by_restoring(change: Restore) -> Wanted:
 
 
 def _identifier(world: World, kept: KeptIdentifier) -> bool:
+    """What is known of it already, refusals of a journal, is kept beside what the export has."""
     state = world.state(kept.key)
-    same = (state.first_seen, state.last_seen, state.sources, state.consents)
-    added = same != (kept.first_seen, kept.last_seen, kept.sources, kept.consents)
+    consents = state.consents
+    for record in kept.consents:
+        if record not in consents:
+            consents = with_record(consents, record)
+    restored = state._replace(
+        first_seen=_bound(min, state.first_seen, kept.first_seen),
+        last_seen=_bound(max, state.last_seen, kept.last_seen),
+        sources=tuple(sorted({*state.sources, *kept.sources})),
+        consents=consents,
+        linking=linking_permitted(consents, world.policy),
+    )
+    added = restored != state
     if added:
-        linking = linking_permitted(kept.consents, world.policy)
-        world.change(
-            state._replace(
-                first_seen=kept.first_seen,
-                last_seen=kept.last_seen,
-                sources=kept.sources,
-                consents=kept.consents,
-                linking=linking,
-            )
-        )
-    if kept.first_seen is not None and state.profile is None:
+        world.change(restored)
+    if restored.first_seen is not None and state.profile is None:
         world.touched.add(kept.key)
         world.restructured.add(kept.key)
     return added
+
+
+def _bound(which: Callable[[int, int], int], a: int | None, b: int | None) -> int | None:
+    return b if a is None else a if b is None else which(a, b)
 
 
 def _link(world: World, link: Link) -> bool:

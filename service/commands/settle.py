@@ -10,17 +10,18 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 
+from service.commands.barring import keep_promises
 from service.commands.compose import due_among
 from service.commands.inherit import bequeath, companies
 from service.commands.steps import Move, Settlement
+from service.commands.waiting import beyond, worth_in
 from service.commands.world import Wanted, World
-from service.model.evidence import Bond, Link, Reason, Tier
+from service.model.evidence import Bond, Reason, Tier
 from service.model.identifiers import IdentifierKey, ProfileId
 from service.resolution.activity import falls_due
 from service.resolution.profile_ids import senior_of
 from service.resolution.ranking import bar_of
 from service.resolution.resolve import Resolution, resolve
-from service.resolution.reviews import wants_review, worth_of
 
 Unit = str  # a profile id, or the key of an identifier that is in no profile yet; only a key has a colon
 
@@ -164,19 +165,7 @@ def _withhold(world: World, resolution: Resolution, key: IdentifierKey) -> None:
             if not (world.is_household(link.a) or world.is_household(link.b)):
                 reason = ends[0] or ends[1]
         world.withheld[link_id] = reason
-        world.reviews[link_id] = _review(world, link, reason)
-
-
-def _review(world: World, link: Link, reason: Reason | None) -> float | None:
-    """What a steward's decision on the link is worth, None where none is wanted. One link speaks for its pair."""
-    a, b = world.state(link.a), world.state(link.b)
-    if not wants_review(link, reason, a.standing, b.standing, world.policy) or a.profile is None or b.profile is None:
-        return None
-    rivals = [other for other in world.links_between(link.pair) if other.retracted_at is None]
-    if max(rivals, key=lambda other: (other.inactive is None, other.confidence, other.link_id)) is not link:
-        return None
-    sides = [world.members.get(profile, frozenset((key,))) for profile, key in ((a.profile, a.key), (b.profile, b.key))]
-    return worth_of(link, sides[0], sides[1], world.policy)
+        world.reviews[link_id] = worth_in(world, link, reason)
 
 
 def _note_dues(world: World, after: Iterable[ProfileId], ring: Iterable[ProfileId]) -> None:
@@ -197,9 +186,8 @@ def _note_dues(world: World, after: Iterable[ProfileId], ring: Iterable[ProfileI
     for profile_id in after:
         world.dues[profile_id] = soonest[profile_id]
     for profile_id in ring:
-        due, known = soonest[profile_id], world.dues.get(profile_id)
-        if due is not None and (known is None or due < known):
-            world.dues[profile_id] = world.lowered[profile_id] = due
+        if (due := soonest[profile_id]) is not None:
+            world.lower(profile_id, due)
 
 
 def _sooner(a: int | None, b: int | None) -> int | None:
@@ -209,6 +197,9 @@ def _sooner(a: int | None, b: int | None) -> int | None:
 def settle(world: World) -> Generator[Wanted, None, Settlement]:
     """Resolve what has been touched and put the outcome into the world."""
     found = yield from partition(world)
+    keys = _keys(world, found.region)
+    yield from keep_promises(world, keys)
+    yield Wanted(profiles=beyond(world, keys))
     former = companies(world)
     settled = conclude(world, found)
     bequeath(world, former)

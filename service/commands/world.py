@@ -6,9 +6,14 @@ difference. Nothing here does I/O; what is missing is asked for through `Wanted`
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
+from service.commands.loads import FOREVER as FOREVER
+from service.commands.loads import LinkEnd
+from service.commands.loads import Loaded as Loaded
+from service.commands.loads import Wanted as Wanted
 from service.control.effective_consent import linking_permitted
 from service.control.inheritance import ERASED, Ended
 from service.model.changes import Revocation
@@ -22,70 +27,21 @@ from service.resolution.profile_ids import Births
 from service.resolution.ranking import bar_of
 
 
-@dataclass(slots=True)
-class Wanted:
-    """What the next load has to bring.
-
-    `pairs`: all links between them. `links_of`: all live links of these identifiers, with the other ends. `profiles`:
-    present members with their live links and the other ends. `ids`: who holds a profile id, and its hands. `due`: so
-    many of the links that have fallen due. `around`: with each identifier its profile, as if that were wanted too.
-    """
-
-    identifiers: set[IdentifierKey] = field(default_factory=set)
-    pairs: set[Pair] = field(default_factory=set)
-    links: set[LinkId] = field(default_factory=set)
-    links_of: set[IdentifierKey] = field(default_factory=set)
-    profiles: set[ProfileId] = field(default_factory=set)
-    ids: set[ProfileId] = field(default_factory=set)
-    assertions: set[AssertionId] = field(default_factory=set)
-    due: int = 0
-    around: bool = False
-
-    def __bool__(self) -> bool:
-        return any((self.identifiers, self.pairs, self.links, self.links_of, self.profiles, self.ids, self.assertions))
-
-    def add(self, other: Wanted) -> None:
-        """Want what `other` wants as well."""
-        self.identifiers |= other.identifiers
-        self.pairs |= other.pairs
-        self.links |= other.links
-        self.links_of |= other.links_of
-        self.profiles |= other.profiles
-        self.ids |= other.ids
-        self.assertions |= other.assertions
-        self.due = max(self.due, other.due)
-        self.around |= other.around
-
-
-@dataclass(slots=True)
-class Loaded:
-    """What a load brought.
-
-    `profiles`: id → present members. `unfollowed`: members whose links were left out because they bridge nothing.
-    `dues`: until when each profile holds. `born`: id → the identifier that it was born from. `hands`: those in force,
-    by id. `due`: the links that have fallen due. `tombs`: what is left of identifiers that were erased.
-    """
-
-    identifiers: list[IdentifierState] = field(default_factory=list)
-    links: list[Link] = field(default_factory=list)
-    withheld: dict[LinkId, Reason] = field(default_factory=dict)
-    reviews: dict[LinkId, float] = field(default_factory=dict)
-    profiles: dict[ProfileId, list[IdentifierKey]] = field(default_factory=dict)
-    unfollowed: set[IdentifierKey] = field(default_factory=set)
-    dues: dict[ProfileId, int | None] = field(default_factory=dict)
-    born: dict[ProfileId, IdentifierKey] = field(default_factory=dict)
-    hands: dict[ProfileId, tuple[Hand, ...]] = field(default_factory=dict)
-    assertions: list[Assertion] = field(default_factory=list)
-    due: list[LinkId] = field(default_factory=list)
-    tombs: dict[IdentifierKey, Tomb] = field(default_factory=dict)
-
-
 @dataclass(frozen=True, slots=True)
 class Erasure:
     """An identifier that goes for good, and what is left of it."""
 
     key: IdentifierKey
     tomb: Tomb
+
+
+def _counted(counts: Mapping[str, int], other: IdentifierKey, step: int) -> Mapping[str, int]:
+    """The counts by namespace with one neighbour more or less."""
+    namespace = other[: other.index(":")]
+    found = {**counts, namespace: counts.get(namespace, 0) + step}
+    if not found[namespace]:
+        del found[namespace]
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +93,7 @@ class World:
         self._ids_known: set[ProfileId] = set()
         self.due: list[LinkId] = []
         self.behind = False
+        self.ends_of: dict[IdentifierKey, list[LinkEnd]] = {}
         self.dues: dict[ProfileId, int | None] = {}
         self.lowered: dict[ProfileId, int] = {}
         self.restructured: set[IdentifierKey] = set()
@@ -178,6 +135,7 @@ class World:
                 self.stored_assertions[assertion.assertion_id] = assertion
         self._pairs_known |= wanted.pairs
         self._links_of_known |= wanted.links_of
+        self.ends_of |= loaded.ends_of
         if wanted.due:
             self.due = loaded.due
 
@@ -193,6 +151,7 @@ class World:
             {assertion for assertion in wanted.assertions if assertion not in self.assertions},
             wanted.due,
             wanted.around,
+            {key for key in wanted.ends_of if key not in self.ends_of},
         )
 
     def follows(self, key: IdentifierKey) -> bool:
@@ -249,12 +208,22 @@ class World:
             self.restructured.update(link.pair)
         if known is not None and known.inactive is None and link.inactive in ("expired", "link_not_permitted"):
             self.ends(link, link.link_id)
-        was = self._counts(link.pair)
-        self._put(link)
+        with self._recounted(link.pair):
+            self._put(link)
         self.withheld.setdefault(link.link_id, None)
-        self._recount(link.pair, was)
         self.touched.update(link.pair)
         return link
+
+    @contextmanager
+    def _recounted(self, pair: Pair) -> Iterator[None]:
+        """Keep the counts of both ends true while links between them change."""
+        was, lasted = self._counts(pair), [self._lasts(pair, key) for key in pair]
+        yield
+        self._recount(pair, was)
+        for key, other, did in zip(pair, pair[::-1], lasted, strict=True):
+            if step := self._lasts(pair, key) - did:
+                state = self.state(key)
+                self.change(state._replace(lasting=_counted(state.lasting, other, step)))
 
     def ends(self, link: Link, via: str) -> None:
         """Note that an active link ends, and that what was refused until then stays in force on both of its sides."""
@@ -270,15 +239,13 @@ class World:
             link = self.links[link_id]
             if link.inactive is None:
                 self.ends(link, ERASED)
-            was = self._counts(link.pair)
             other = link.b if link.a == key else link.a
-            del self.links[link_id]
-            self.links_at[other].discard(link_id)
-            self.links_at[key].discard(link_id)
-            self._recount(link.pair, was)
+            with self._recounted(link.pair):
+                del self.links[link_id]
+                self.links_at[other].discard(link_id)
+                self.links_at[key].discard(link_id)
             self.touched.add(other)
             self.restructured.add(other)
-        self.links_at.pop(key, None)
         if state.profile is not None:
             self.gone.setdefault(state.profile, {})[key] = state.consents
             self.members[state.profile] -= {key}
@@ -302,12 +269,15 @@ class World:
             return
         for key, other in (pair, pair[::-1]):
             state = self.state(key)
-            counts = dict(state.neighbours)
-            namespace = other[: other.index(":")]
-            counts[namespace] = counts.get(namespace, 0) + step
-            if not counts[namespace]:
-                del counts[namespace]
-            self.change(state._replace(neighbours=counts))
+            self.change(state._replace(neighbours=_counted(state.neighbours, other, step)))
+
+    def _lasts(self, pair: Pair, key: IdentifierKey) -> bool:
+        """Whether the pair is linked beyond the time until which one of its ends is known to bridge nothing."""
+        until = self.state(key).barred_until
+        if until is None or self.is_household(pair[0]) or self.is_household(pair[1]):
+            return False
+        links = self.links_between(pair)
+        return any(link.inactive is None and (link.due is None or link.due >= until) for link in links)
 
     def set_assertion(self, assertion: Assertion) -> None:
         """Store an assertion and mark the identifiers that it speaks of; an undone one is taken off them."""
@@ -372,6 +342,12 @@ class World:
         return hand.to if hand is not None else self.born.get(profile_id)
 
     # ---- outcome
+
+    def lower(self, profile_id: ProfileId, due: int) -> None:
+        """Let a profile be asked again at `due` (ms), if it would not be sooner. It must be loaded."""
+        known = self.dues.get(profile_id)
+        if known is None or due < known:
+            self.dues[profile_id] = self.lowered[profile_id] = due
 
     def settled(
         self,

@@ -78,7 +78,7 @@ class WritePath:
         metrics: Metrics,
         limits: WriteLimits | None = None,
         journal: Journal | None = None,
-        erased: Callable[[Sequence[Erasure]], None] | None = None,
+        erased: Callable[[Sequence[Erasure]], Awaitable[None]] | None = None,
     ) -> None:
         self._journal = journal
         self._erased = erased
@@ -95,6 +95,8 @@ class WritePath:
         self._wake = asyncio.Event()
         self._loop: asyncio.Task[None] | None = None
         self._running: dict[str, Job] = {}
+        self._last_seq = -1
+        self._alone_since = 0
         self._stopping = False
 
     # ---- life
@@ -124,6 +126,8 @@ class WritePath:
             await asyncio.wait([first.future])
             if (stored := _stored_by(first)) is not None:
                 return _replayed(stored, remembered)
+            if self._stopping:
+                raise StoreUnavailable("The service is shutting down.")
         future: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()
         job = Job(changes, origin, render, future, self._clock.monotonic_s())
         self._queue.put(job)
@@ -133,15 +137,18 @@ class WritePath:
         self._wake.set()
         return await future
 
-    async def submit_newcomers(self, parts: Sequence[Newcomers], origin: Origin) -> Answered:
+    async def submit_newcomers(self, parts: Sequence[Newcomers], origin: Origin, absent_at: int = -1) -> Answered:
         """Write what was resolved ahead, in one turn. Status 409: it does not stand any more, and nothing was written;
         else 200 with the sequence numbers `[before, after]` as body. Raises FabricError as `submit` does.
+
+        `absent_at`: a sequence number at which the identifiers were found to be unknown, by a caller who knows what
+        this instance was asked to write since. Where no other has written since, they are not looked for again.
         """
         if self._stopping:
             raise StoreUnavailable("The service is shutting down.")
         future: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()
         now = self._clock.monotonic_s()
-        self._queue.put(Job((), origin, lambda _: (409, b""), future, now, newcomers=parts))
+        self._queue.put(Job((), origin, lambda _: (409, b""), future, now, newcomers=parts, absent_at=absent_at))
         self._wake.set()
         return await future
 
@@ -150,7 +157,7 @@ class WritePath:
     async def _turns(self) -> None:
         while True:
             slices = self._queue.take(self._budget)
-            self._metrics.queue_length.labels("all").set(self._queue.changes)
+            self._measure_queue()
             if slices:
                 await self._take_turn(slices)
                 if sum(len(piece.changes) for piece in slices) > 1 and self._queue.changes < self._limits.batch_min:
@@ -161,6 +168,12 @@ class WritePath:
             self._wake.clear()
             await self._wake.wait()
 
+    def _measure_queue(self) -> None:
+        for lane, changes in self._queue.lengths().items():
+            self._metrics.queue_length.labels(lane).set(changes)
+        oldest = self._queue.oldest_s()
+        self._metrics.queue_age_seconds.set(0 if oldest is None else self._clock.monotonic_s() - oldest)
+
     async def _linger(self) -> None:
         """Let those who were just answered send again, so that they share the next turn instead of two halves."""
         pause_s = self._limits.linger_ms / 1000
@@ -170,8 +183,7 @@ class WritePath:
     async def _take_turn(self, slices: list[Slice]) -> None:
         began = self._clock.monotonic_s()
         try:
-            attempt = await self._with_retries(slices)
-            await self._remember(attempt)
+            attempt = await self._forget(await self._with_retries(slices))
         except FabricError as error:
             self._metrics.failures.labels(error.code).inc()
             for piece in slices:
@@ -196,8 +208,7 @@ class WritePath:
                 last = piece.ends_job and index == len(piece.changes) - 1
                 alone = Slice(piece.job, (change,), last)
                 try:
-                    got = await self._with_retries([alone])
-                    await self._remember(got)
+                    got = await self._forget(await self._with_retries([alone]))
                     attempt.seq, attempt.replays = got.seq, attempt.replays | got.replays
                     attempt.answers |= got.answers
                     outcome = got.outcomes[0][0] if got.outcomes[0] else Internal()
@@ -233,7 +244,9 @@ class WritePath:
                 return await self._attempt(slices, op)
             except _Unsettled as sent:
                 unknown = sent
+                self._metrics.turns.labels("unknown").inc()
             except StoreUnavailable:
+                self._metrics.turns.labels("rolled_back").inc()
                 if self._clock.monotonic_s() + pause > until:
                     raise
             await asyncio.sleep(pause)
@@ -244,23 +257,29 @@ class WritePath:
                 return unknown.attempt
 
     async def _remember(self, attempt: _Attempt) -> None:
-        """Have refusals on the disk outside the graph before they are answered. Raises StoreUnavailable."""
+        """Have refusals on the disk outside the graph before they are committed: one that a failing commit leaves
+        behind is the stricter error, and nothing committed can be replayed without it. Raises StoreUnavailable.
+        """
         if (attempt.refusals or attempt.erasures) and self._journal is not None:
             try:
                 await asyncio.to_thread(self._journal.append, attempt.seq, attempt.refusals, attempt.erasures)
             except OSError as error:
                 log.exception("journal_failed")
                 raise StoreUnavailable("The journal of refusals can't be written.") from error
+
+    async def _forget(self, attempt: _Attempt) -> _Attempt:
+        """Have what was moved out of the graph forget whom a turn erased. Raises StoreUnavailable."""
         if attempt.erasures and self._erased is not None:
-            self._erased(attempt.erasures)
+            await self._erased(attempt.erasures)
+        return attempt
 
     async def _settle(self, op: str, until: float) -> bool:
         while True:
             try:
                 return await self._ledger.happened(op)
-            except StoreUnavailable:
+            except Exception as error:  # whatever it is, the outcome is as unknown as before
                 if self._clock.monotonic_s() > until:
-                    raise
+                    raise StoreUnavailable("It could not be settled whether the change was made.") from error
                 await asyncio.sleep(0.2)
 
     async def _attempt(self, slices: list[Slice], op: str) -> _Attempt:
@@ -268,6 +287,8 @@ class WritePath:
             head = await turn.take_head()
             policy = await self._policy_at(head.policy_version)
             self._outbox.found(head.pending)
+            if head.seq != self._last_seq:
+                self._alone_since = head.seq
             if slices[0].job.newcomers:
                 return await self._found(turn, head, policy, slices[0].job)
             world = World(policy, self._births, head.now, head.seq)
@@ -302,10 +323,12 @@ class WritePath:
         attempt.erasures = plan.erasures
         marks = self._outbox.marks()
         await turn.write(plan, seq=attempt.seq, at=world.now, dropped=marks)
+        await self._remember(attempt)
         try:
             await turn.commit()
         except OutcomeUnknown as error:
             raise _Unsettled(attempt, plan.drops) from error
+        self._last_seq = attempt.seq
         self._outbox.marked(marks)
         if plan.drops or plan.events:
             self._outbox.owes(attempt.seq, plan.drops)
@@ -316,9 +339,10 @@ class WritePath:
         parts, attempt = job.newcomers, _Attempt(head.seq, [[]])
         if not all(part.stands(policy, head.now) for part in parts):
             return attempt
-        keys = {key for part in parts for key in part.keys}
-        if await turn.load(Wanted(identifiers=keys), head.now) != Loaded():
-            return attempt
+        if job.absent_at < self._alone_since:
+            keys = {key for part in parts for key in part.keys}
+            if await turn.load(Wanted(identifiers=keys), head.now) != Loaded():
+                return attempt
         entries = [Entry(body) for part in parts for body in part.entry(job.origin)]
         drops = [key for part in parts for key in part.drops]
         attempt.seq = head.seq + sum(len(part.events) for part in parts) + 1
@@ -329,6 +353,7 @@ class WritePath:
             await turn.commit()
         except OutcomeUnknown as error:
             raise _Unsettled(attempt, drops) from error
+        self._last_seq = attempt.seq
         self._outbox.marked(marks)
         self._outbox.owes(attempt.seq, drops)
         return attempt
@@ -373,16 +398,23 @@ class WritePath:
 
         def answer(through: bool) -> None:
             for piece in slices:
-                job = piece.job
-                if not through:
-                    self._fail(job, NotYetEnforced())
-                elif job in attempt.replays:
-                    self._replay(job, attempt.replays[job])
-                elif piece.ends_job:
-                    status, body = attempt.answers.get(job) or job.render(job.outcomes)
-                    self._resolve(job, Answered(status, body, tuple(job.outcomes)))
+                try:
+                    self._answer(piece, attempt, through)
+                except Exception:
+                    log.exception("answer_failed")
+                    self._fail(piece.job, Internal())
 
         return answer
+
+    def _answer(self, piece: Slice, attempt: _Attempt, through: bool) -> None:
+        job = piece.job
+        if not through:
+            self._fail(job, NotYetEnforced())
+        elif job in attempt.replays:
+            self._replay(job, attempt.replays[job])
+        elif piece.ends_job:
+            status, body = attempt.answers.get(job) or job.render(job.outcomes)
+            self._resolve(job, Answered(status, body, tuple(job.outcomes)))
 
     def _replay(self, job: Job, stored: StoredAnswer) -> None:
         try:

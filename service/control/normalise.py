@@ -14,7 +14,7 @@ VALUE_LENGTH_MAX = 512
 BLANKS = " \t\r\n\u00a0\u3000"
 """What may stand around a value. Other things that Python strips are control characters, and refused."""
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
-_ZEROS = re.compile(r"[0\-{}:.\s]*0[0\-{}:.\s]*", re.ASCII)
+_ZEROS = re.compile(r"[0\-{}:.\s+()/]*0[0\-{}:.\s+()/]*", re.ASCII)
 _UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 

@@ -6,7 +6,7 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -204,6 +204,10 @@ def _destination(name: str, rule: DestinationRule) -> Destination:
     )
 
 
+_ZEROS_MAX: Final = 32
+_LINE_ENDS: Final = ("\n", "\r\n")  # as `echo`, or a file's line, hands a value on
+
+
 def compile_policy(document: Mapping[str, Any] | PolicyDocument, version: int) -> Policy:
     """The frozen policy of a document. Raises pydantic.ValidationError."""
     if not isinstance(document, PolicyDocument):
@@ -213,7 +217,8 @@ def compile_policy(document: Mapping[str, Any] | PolicyDocument, version: int) -
     spelled |= {
         as_written(value) for value in spelled for as_written in (str.upper, str.lower, str.capitalize, str.title)
     }
-    spelled |= {f"{value}\n" for value in spelled}  # as `echo` hands a value on
+    spelled |= {sign + "0" * length for length in range(1, _ZEROS_MAX + 1) for sign in ("", "+")}
+    spelled |= {before + value + after for value in spelled for before in ("", " ") for after in ("", " ", *_LINE_ENDS)}
     return Policy(
         version=version,
         name=document.name,

@@ -11,6 +11,7 @@ from neo4j.exceptions import DriverError, Neo4jError
 
 from service.commands.announce import Event
 from service.commands.ports import KeptLink, ReviewItem
+from service.commands.sealing import SealedFile
 from service.errors import StoreUnavailable
 from service.graph import past_queries, records
 from service.model.evidence import Assertion, ConsentRecord, Verdict
@@ -18,12 +19,17 @@ from service.model.identifiers import IdentifierKey, ProfileId
 from service.model.profile import Profile
 
 
+def _turn(seq: int, items: Sequence[str] | None) -> tuple[int, list[Event]]:
+    return seq, [orjson.loads(item) for item in items or ()]
+
+
 class GraphArchive:
     """See `service.commands.ports.Archive`. Raises StoreUnavailable."""
 
-    def __init__(self, driver: AsyncDriver, database: str) -> None:
+    def __init__(self, driver: AsyncDriver, database: str, sealed: SealedFile) -> None:
         self._driver = driver
         self._database = database
+        self._sealed = sealed
 
     async def _rows(self, query: LiteralString, **parameters: Any) -> list[Any]:
         try:
@@ -36,13 +42,25 @@ class GraphArchive:
 
     async def turns(self, after: int, limit: int) -> list[tuple[int, list[Event]]]:
         """Outbox entries after a sequence number, in order, with their events."""
-        rows = await self._rows(past_queries.READ_TURNS, after=after, limit=limit)
-        return [(row["seq"], [orjson.loads(item) for item in row["items"] or ()]) for row in rows]
+        (row,) = await self._rows(past_queries.READ_TURNS, after=after, limit=limit)
+        turns, bound = [_turn(*turn) for turn in row["turns"]], row["bound"]
+        if after >= bound:
+            return turns
+        moved = await self._sealed.turns_after(after, bound, limit)
+        found = [_turn(turn.seq, turn.items) for turn in moved if turn.items]
+        if len(moved) == limit:  # more may follow there
+            return found or await self.turns(moved[-1].seq, limit)
+        return [*found, *(turn for turn in turns if turn[0] > bound)][:limit]
 
     async def turns_of(self, profile_id: ProfileId, before: int, limit: int) -> list[tuple[int, list[Event]]]:
         """Outbox entries that speak of a profile, newest first, with sequence numbers below `before`."""
-        rows = await self._rows(past_queries.READ_TURNS_OF, id=profile_id, before=before, limit=limit)
-        return [(row["seq"], [orjson.loads(item) for item in row["items"] or ()]) for row in rows]
+        (row,) = await self._rows(past_queries.READ_TURNS_OF, id=profile_id, before=before, limit=limit)
+        turns, bound = [_turn(*turn) for turn in row["turns"]], row["bound"]
+        if len(turns) < limit and bound:
+            older = min([before, bound + 1, *(seq for seq, _ in turns[-1:])])
+            moved = await self._sealed.turns_of(profile_id, older, limit - len(turns))
+            turns += [_turn(turn.seq, turn.items) for turn in moved]
+        return turns
 
     async def holder(self, profile_id: ProfileId, at: int | None = None) -> IdentifierKey | None:
         """Who holds an id ever handed out, or held it at a time (ms); None for one that never was."""
@@ -56,14 +74,42 @@ class GraphArchive:
         self, moments: Iterable[tuple[ProfileId, int]]
     ) -> dict[tuple[ProfileId, int], list[IdentifierKey]]:
         """Who was in which profile at which time (ms)."""
-        rows = [{"id": profile_id, "at": at} for profile_id, at in moments]
+        asked = list(moments)
+        rows = [{"id": profile_id, "at": at} for profile_id, at in asked]
         found = await self._rows(past_queries.READ_MEMBERS_AT, rows=rows) if rows else []
-        return {(ProfileId(row["id"]), row["at"]): sorted(row["members"]) for row in found}
+        members = {(ProfileId(row["id"]), row["at"]): set(row["members"]) for row in found}
+        bound = await self._bound() if asked else 0
+        for profile_id, at in asked:
+            if at < bound and (moved := await self._sealed.members_at(profile_id, at)):
+                members.setdefault((profile_id, at), set()).update(moved)
+        return {moment: sorted(IdentifierKey(key) for key in keys) for moment, keys in members.items()}
 
     async def profiles_at(self, keys: Sequence[IdentifierKey], at: int) -> dict[IdentifierKey, Profile]:
         """The profile of each identifier as it was believed at a time (ms)."""
         rows = await self._rows(past_queries.READ_PROFILES_AT, keys=list(keys), at=at)
-        return {IdentifierKey(row["asked"]): self._past(row) for row in rows}
+        found = {IdentifierKey(row["asked"]): self._past(row) for row in rows}
+        missing = [key for key in keys if key not in found]
+        if missing and at < await self._bound():
+            found |= await self._moved_profiles(missing, at)
+        return found
+
+    async def _bound(self) -> int:
+        """Intervals that ended before this time (ms) may have been moved out. Asked after the graph was."""
+        rows = await self._rows(past_queries.READ_PAST_BOUND)
+        return int(rows[0]["bound"]) if rows else 0
+
+    async def _moved_profiles(self, keys: Sequence[IdentifierKey], at: int) -> dict[IdentifierKey, Profile]:
+        """As `profiles_at`, where the stay or the view, or both, were moved."""
+        stays = {row["key"]: row["id"] for row in await self._rows(past_queries.READ_STAYS_AT, keys=list(keys), at=at)}
+        stays |= await self._sealed.stays_at([key for key in keys if key not in stays], at)
+        ids = sorted(set(stays.values()))
+        views = {row["id"]: row["view"] for row in await self._rows(past_queries.READ_VIEWS_AT, ids=ids, at=at)}
+        views |= await self._sealed.views_at([profile_id for profile_id in ids if profile_id not in views], at)
+        return {
+            IdentifierKey(key): records.profile_of(profile_id, 0, views[profile_id])
+            for key, profile_id in stays.items()
+            if profile_id in views
+        }
 
     @staticmethod
     def _past(row: Any) -> Profile:
@@ -98,6 +144,10 @@ class GraphArchive:
         """Links that wait for a steward, the most worthwhile first, after a place in that order."""
         rows = await self._rows(past_queries.READ_OPEN_REVIEWS, worth=worth, after=after, limit=limit)
         return [self._review(row) for row in rows]
+
+    async def count_open_reviews(self) -> int:
+        """How many links wait for a steward."""
+        return int((await self._rows(past_queries.COUNT_OPEN_REVIEWS))[0]["count"])
 
     async def closed_reviews(self, verdict: Verdict, after: str, limit: int) -> list[ReviewItem]:
         """Links on which this verdict was given, by id, after one."""

@@ -10,14 +10,16 @@ import orjson
 from neo4j import AsyncDriver, AsyncTransaction, RoutingControl
 from neo4j.exceptions import DriverError, Neo4jError
 
+from service.commands.world import Loaded, Wanted
 from service.errors import StoreUnavailable
 from service.graph import records
+from service.graph.ledger import GraphLedger
 from service.graph.queries import LINK_COLUMNS
 from service.model.changes import KeptConsent, KeptId, KeptIdentifier, Revocation
 from service.model.evidence import Assertion, ConsentRecord, Link, Reason
 from service.model.identifiers import IdentifierKey, ProfileId
 
-READ_KNOWN: LiteralString = "UNWIND $asked.keys AS key MATCH (i:Identifier {key: key}) RETURN collect(i.key) AS keys"
+READ_ANY_SEEN: LiteralString = "MATCH (i:Identifier) WHERE i.first_seen IS NOT NULL RETURN 1 AS seen LIMIT 1"
 READ_CLOCK: LiteralString = "RETURN timestamp() AS now"
 READ_GRAPH: LiteralString = "MATCH (h:Head {id: 'head'}) RETURN h.identity_fingerprint AS fingerprint, h.seq AS seq"
 EXPORT_IDENTIFIERS: LiteralString = (
@@ -41,7 +43,8 @@ _KEYS_AT_ONCE = 10_000
 class GraphBulk:
     """See the module. Raises StoreUnavailable."""
 
-    def __init__(self, driver: AsyncDriver, database: str) -> None:
+    def __init__(self, driver: AsyncDriver, database: str, ledger: GraphLedger) -> None:
+        self._ledger = ledger
         self._driver = driver
         self._database = database
 
@@ -54,13 +57,24 @@ class GraphBulk:
             raise StoreUnavailable("The graph can't be reached.") from error
         return found.records
 
-    async def known(self, keys: Sequence[IdentifierKey]) -> set[IdentifierKey]:
-        """Those of the identifiers that the graph knows anything of."""
+    async def known(self, keys: Sequence[IdentifierKey]) -> tuple[set[IdentifierKey], int]:
+        """Those of the identifiers that the graph knows anything of, and a sequence number at which that was so.
+
+        Looked up as a turn looks them up: whatever a turn would find of an identifier makes it known.
+        """
+        seq = await self.seq()
         found: set[IdentifierKey] = set()
         for start in range(0, len(keys), _KEYS_AT_ONCE):
-            asked = {"keys": keys[start : start + _KEYS_AT_ONCE]}
-            found.update((await self._rows(READ_KNOWN, asked=asked))[0]["keys"])
-        return found
+            asked = keys[start : start + _KEYS_AT_ONCE]
+            async with self._ledger.look() as turn:
+                loaded = await turn.load(Wanted(identifiers=set(asked)), 0)
+            named = {state.key for state in loaded.identifiers}
+            found.update(named if loaded == Loaded(identifiers=loaded.identifiers) else asked)
+        return found, seq
+
+    async def is_empty(self) -> bool:
+        """Whether no identifier was ever seen; refusals of a journal may be there."""
+        return not await self._rows(READ_ANY_SEEN)
 
     async def now(self) -> int:
         """The database's clock, ms."""

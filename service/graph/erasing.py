@@ -13,7 +13,7 @@ from typing import Any, Final, LiteralString
 import orjson
 from neo4j import AsyncTransaction
 
-from service.graph.rewriting import events_without, mentions, view_without
+from service.control.rewriting import events_without, mentions, view_without
 from service.model.identifiers import IdentifierKey, parse_key
 
 BURY: LiteralString = """
@@ -142,18 +142,19 @@ async def _rows(transaction: AsyncTransaction, query: LiteralString, of: Mapping
     return [record async for record in await transaction.run(query, {"of": of})]
 
 
-async def plan_ahead(transaction: AsyncTransaction) -> None:
-    """Have the statements planned before anybody waits for them: they run on nothing."""
-    nobody = {
-        "key": "",
-        "tombstone": "",
-        "quoted": "-",
-        "escaped": "-",
-        "named": "-",
-        "ids": [],
-        "rows": [],
-        "keys": [],
-    }
-    await (await transaction.run(BURY, {"rows": [], "seq": 0})).consume()
-    for query in (_PROFILES, _VIEWS, _SET_VIEWS, _TURNS, _SET_TURNS, *_BLANKS, _BLANK_UNREAD):
-        await _rows(transaction, query, nobody)
+STATEMENTS: Final = (BURY, _PROFILES, _VIEWS, _SET_VIEWS, _TURNS, _SET_TURNS, *_BLANKS, _BLANK_UNREAD)
+_NOBODY: Final[dict[str, Any]] = {
+    "key": "",
+    "tombstone": "",
+    "quoted": "-",
+    "escaped": "-",
+    "named": "-",
+    "ids": [],
+    "rows": [],
+    "keys": [],
+}
+
+
+async def plan_ahead(transaction: AsyncTransaction, query: LiteralString) -> None:
+    """Have one of the statements planned before anybody waits for it: it runs on nothing."""
+    await (await transaction.run(query, {"of": _NOBODY, "rows": [], "seq": 0})).consume()

@@ -22,6 +22,8 @@ from service.model.changes import Remembered, Revocation
 from service.model.identifiers import IdentifierKey, ProfileId
 from service.model.profile import Profile
 
+_PLAN_S_MAX = 120.0  # a second on an idle machine
+
 
 class GraphTurn:
     """One write transaction; see `service.commands.ports.Turn`."""
@@ -64,6 +66,9 @@ class GraphTurn:
             rows = await self._rows(queries.LOAD_LINKS_OF, keys=list(wanted.links_of))
             self._links(loaded, rows)
             self._states(loaded, rows)
+        if wanted.ends_of:
+            rows = await self._rows(queries.LOAD_ENDS_OF, keys=list(wanted.ends_of))
+            loaded.ends_of = {IdentifierKey(row["key"]): [tuple(end) for end in row["ends"]] for row in rows}
         if wanted.ids:
             for row in await self._rows(queries.LOAD_IDS, ids=list(wanted.ids)):
                 if row["born"] is not None:
@@ -79,11 +84,13 @@ class GraphTurn:
         return loaded
 
     async def _load_common(self, loaded: Loaded, wanted: Wanted) -> None:
-        tombstones = {self._tombstones(key): key for key in wanted.identifiers} if self._any_erased else {}
+        if self._any_erased and wanted.identifiers:
+            tombstones = {self._tombstones(key): key for key in wanted.identifiers}
+            rows = await self._rows(queries.LOAD_TOMBS, wanted={"tombstones": list(tombstones)})
+            loaded.tombs = {tombstones[x["id"]]: records.tomb_of((x["at"], x["base"], x["consents"])) for x in rows}
         (row,) = await self._rows(
             queries.LOAD,
             wanted={
-                "tombstones": list(tombstones),
                 "keys": list(wanted.identifiers),
                 "pairs": [list(pair) for pair in wanted.pairs],
                 "profiles": list(wanted.profiles),
@@ -91,7 +98,6 @@ class GraphTurn:
             },
         )
         loaded.identifiers += [records.state_of(state)[0] for state in row["identifiers"]]
-        loaded.tombs = {tombstones[tombstone]: records.tomb_of(rest) for tombstone, *rest in row["tombs"]}
         for link in row["pair_links"]:
             self._link_row(loaded, link)
         for due, state_row in row["members"]:
@@ -128,7 +134,7 @@ class GraphTurn:
 
     async def profiles(self, keys: Sequence[IdentifierKey]) -> dict[IdentifierKey, Profile]:
         """The profile of each identifier that is in one, as stored under the lock."""
-        rows = await self._rows(queries.READ_PROFILES, keys=list(keys))
+        rows = await self._rows(queries.READ_PROFILES, asked=list(keys))
         return {
             IdentifierKey(row["asked"]): records.profile_of(row["id"], row["stamp"], row["view"], row["due"])
             for row in rows
@@ -170,7 +176,7 @@ class GraphTurn:
             "joined": [records.row_of_stay(stay) for stay in plan.joined],
             "links_new": [records.row_of_link(stored, whole=False) for stored in plan.links_new],
             "links": [records.row_of_link(stored, whole=True) for stored in plan.links],
-            "turns": [self._turn(plan, seq, at)] if plan.drops or plan.events else [],
+            "turns": [self._turn(plan, seq, at)],
             "decisions": [records.row_of_decision(receipt) for receipt in plan.decisions],
             "entries": entries,
             "answers": [self._answer(answer, at, seq) for answer in plan.answers],
@@ -242,6 +248,7 @@ class GraphTurn:
         await (await self._transaction.run(newcomers.WRITE_NEWCOMERS, parameters)).consume()
 
     def _turn(self, plan: Plan, seq: int, at: int) -> dict[str, Any]:
+        """The turn's own entry: its operation id settles a lost commit; it is owed to the cache if there are drops."""
         turn = {
             "seq": seq,
             "at": at,
@@ -250,7 +257,8 @@ class GraphTurn:
             "drops": list(plan.drops),
         }
         shown = {profile_id for event in plan.events for profile_id in profiles_in(event)}
-        return {"turn": turn, "profiles": sorted(shown)}
+        owed = [True] if plan.drops or plan.events else []
+        return {"turn": turn, "owed": owed, "profiles": sorted(shown)}
 
     @staticmethod
     def _answer(answer: StoredAnswer, at: int, seq: int) -> dict[str, Any]:
@@ -271,8 +279,8 @@ class GraphTurn:
         except DriverError as error:  # the connection went; whether before or after the commit is not known
             raise OutcomeUnknown from error
         except Neo4jError as error:
-            if error.is_retryable():
-                raise OutcomeUnknown from error
+            if error.is_retryable() or (error.code or "").startswith("Neo.DatabaseError"):
+                raise OutcomeUnknown from error  # among these, a commit that failed half way through
             raise
 
 
@@ -289,11 +297,11 @@ class GraphLedger:
         self._timeout_s = timeout_ms / 1000
 
     @asynccontextmanager
-    async def turn(self, op: str) -> AsyncIterator[GraphTurn]:
+    async def turn(self, op: str, timeout_s: float | None = None) -> AsyncIterator[GraphTurn]:
         """Begin a transaction; leaving without commit rolls back. Raises StoreUnavailable."""
         try:
             async with self._driver.session(database=self._database) as session:
-                transaction = await session.begin_transaction(timeout=self._timeout_s)
+                transaction = await session.begin_transaction(timeout=timeout_s or self._timeout_s)
                 try:
                     yield GraphTurn(transaction, op, self._chain, self._tombstones)
                 finally:
@@ -307,14 +315,15 @@ class GraphLedger:
 
     async def plan_ahead(self) -> None:
         """Have the two large statements planned before anybody waits for them; nothing is read or written."""
-        async with self.turn("") as turn:
+        async with self.turn("", _PLAN_S_MAX) as turn:
             await turn.load(Wanted(identifiers={IdentifierKey("")}), 0)
             await turn.plan_write()
 
     async def plan_erasure_ahead(self) -> None:
         """The same for the statements of an erasure, which are many; takes no lock. Raises StoreUnavailable."""
-        async with self.turn("") as turn:
-            await erasing.plan_ahead(turn._transaction)
+        for query in erasing.STATEMENTS:
+            async with self.turn("") as turn:
+                await erasing.plan_ahead(turn._transaction, query)
 
     @asynccontextmanager
     async def look(self) -> AsyncIterator[GraphTurn]:

@@ -6,14 +6,21 @@ from typing import LiteralString
 
 from service.graph.queries import LINK_COLUMNS
 
+# The bound up to which outbox entries were moved out of the graph is read after them: what was gone then is below it.
 READ_TURNS: LiteralString = """
-MATCH (t:Turn) WHERE t.seq > $after AND size(t.items) > 0
-RETURN t.seq AS seq, t.at AS at, t.items AS items ORDER BY t.seq LIMIT $limit
+CALL () {
+    MATCH (t:Turn) WHERE t.seq > $after AND size(t.items) > 0 WITH t ORDER BY t.seq LIMIT $limit
+    RETURN collect([t.seq, t.items]) AS turns
+}
+OPTIONAL MATCH (s:Sealed {id: 'sealed'}) RETURN turns, coalesce(s.turns, 0) AS bound
 """
 
 READ_TURNS_OF: LiteralString = """
-MATCH (p:Profile {id: $id})-[c:CHANGED]->(t:Turn) WHERE c.seq < $before
-RETURN t.seq AS seq, t.items AS items ORDER BY c.seq DESC LIMIT $limit
+CALL () {
+    MATCH (p:Profile {id: $id})-[c:CHANGED]->(t:Turn) WHERE c.seq < $before WITH t ORDER BY c.seq DESC LIMIT $limit
+    RETURN collect([t.seq, t.items]) AS turns
+}
+OPTIONAL MATCH (s:Sealed {id: 'sealed'}) RETURN turns, coalesce(s.turns, 0) AS bound
 """
 
 READ_HOLDER: LiteralString = "MATCH (p:Profile {id: $id}) RETURN p.holder AS holder, p.held AS held"
@@ -37,6 +44,25 @@ WHERE view IS NOT NULL
 RETURN asked, p.id AS id, view, due
 """
 
+READ_PAST_BOUND: LiteralString = "MATCH (s:Sealed {id: 'sealed'}) RETURN s.past AS bound"
+
+# The two halves of READ_PROFILES_AT, for when one of them is not in the graph any more.
+READ_STAYS_AT: LiteralString = """
+UNWIND $keys AS key
+MATCH (i:Identifier {key: key})-[r:IN|WAS_IN]->(p:Profile)
+WHERE r.since <= $at AND (r.until IS NULL OR r.until > $at)
+RETURN key, p.id AS id
+"""
+
+READ_VIEWS_AT: LiteralString = """
+UNWIND $ids AS id
+MATCH (p:Profile {id: id})
+OPTIONAL MATCH (p)-[w:WAS]->(v:Past) WHERE w.since <= $at AND w.until > $at
+WITH id, CASE WHEN p.since <= $at AND p.view IS NOT NULL THEN p.view ELSE v.view END AS view
+WHERE view IS NOT NULL
+RETURN id, view
+"""
+
 READ_ASSERTIONS_OF: LiteralString = """
 MATCH (i:Identifier {key: $key})<-[:ABOUT]-(a:Assertion)
 RETURN a.id AS id, a.kind AS kind, a.at AS at, a.at_ms AS at_ms, a.seniors AS seniors, a.named AS named,
@@ -57,11 +83,17 @@ RETURN h.key AS household, collect(DISTINCT p.id) AS profiles
 # which one may not be linked.
 READ_OPEN_REVIEWS: LiteralString = (
     "MATCH (a:Identifier)-[r:LINK]->(b:Identifier) "
-    "WHERE r.review <= $worth AND (r.review < $worth OR r.id > $after) "
+    "WHERE r.review <= $worth AND (r.review < $worth OR r.id > $after) AND coalesce(r.due > timestamp(), true) "
     "AND a.linking IS NULL AND b.linking IS NULL AND NOT EXISTS { MATCH (a)-[:IN]->(:Profile)<-[:IN]-(b) } "
     "WITH a, r, b ORDER BY r.review DESC, r.id LIMIT $limit RETURN "
     + LINK_COLUMNS
     + ", a.key, b.key] AS link, a.sides AS sides_a, b.sides AS sides_b"
+)
+
+COUNT_OPEN_REVIEWS: LiteralString = (
+    "MATCH (a:Identifier)-[r:LINK]->(b:Identifier) WHERE r.review >= 0 AND coalesce(r.due > timestamp(), true) "
+    "AND a.linking IS NULL AND b.linking IS NULL AND NOT EXISTS { MATCH (a)-[:IN]->(:Profile)<-[:IN]-(b) } "
+    "RETURN count(r) AS count"
 )
 
 READ_CLOSED_REVIEWS: LiteralString = (
@@ -72,7 +104,8 @@ READ_CLOSED_REVIEWS: LiteralString = (
 )
 
 READ_REVIEWS_AT: LiteralString = (
-    "MATCH (i:Identifier {key: $key})-[r:LINK]-() WHERE r.review IS NOT NULL OR r.reviewed IS NOT NULL "
+    "MATCH (i:Identifier {key: $key})-[r:LINK]-() "
+    "WHERE r.reviewed IS NOT NULL OR r.review IS NOT NULL AND coalesce(r.due > timestamp(), true) "
     "WITH r, startNode(r) AS a, endNode(r) AS b "
     "WHERE r.reviewed IS NOT NULL OR a.linking IS NULL AND b.linking IS NULL "
     "AND NOT EXISTS { MATCH (a)-[:IN]->(:Profile)<-[:IN]-(b) } "

@@ -6,12 +6,19 @@ from typing import Final, LiteralString
 
 # Columns of an identifier and of a link, in the order that `records` reads them.
 _STATE: LiteralString = """[i.key, i.first_seen, i.last_seen, i.sources, i.neighbours, i.linking, i.sides, i.named,
-        i.holds, i.handed, i.consents, i.erased_at, i.base, i.bar"""
+        i.holds, i.handed, i.consents, i.erased_at, i.base, i.bar, i.barred_until, i.lasting"""
 LINK_COLUMNS: LiteralString = """[r.id, r.method, r.confidence, r.source, r.rule, r.rule_version, r.observed_at,
         r.first_observed_at, r.expires_at, r.evidence, r.due, r.inactive, r.retracted_at, r.reviewed,
         r.withheld, r.review"""
 
-TAKE_HEAD: LiteralString = """
+# Plans of the statements that every request waits for are kept for good. Each is a walk from unique keys, so one made
+# on an empty graph is as good as one made on a full one, while making it again, as Neo4j does each time the graph has
+# grown by three quarters, takes up to a second of a core.
+KEPT_PLAN: LiteralString = "CYPHER replan=skip "
+
+TAKE_HEAD: LiteralString = (
+    KEPT_PLAN
+    + """
 MATCH (h:Head {id: 'head'})
 SET h.lock = $op
 WITH h
@@ -21,6 +28,7 @@ RETURN h.seq AS seq, h.at AS at, h.audit_seq AS audit_seq, h.audit_hash AS audit
        h.policy_version AS policy_version, timestamp() AS now, collect([t.seq, t.drops]) AS pending,
        EXISTS { MATCH ()-[r:LINK]->() WHERE r.due <= timestamp() } AS due, EXISTS { MATCH (:Tombstone) } AS erased
 """
+)
 
 TURN_BY_OP: LiteralString = "MATCH (t:Turn {op: $op}) RETURN t.seq AS seq"
 
@@ -28,7 +36,8 @@ TURN_BY_OP: LiteralString = "MATCH (t:Turn {op: $op}) RETURN t.seq AS seq"
 # nothing. `around`: identifiers whose whole profiles are wanted. All lists are in one map: Neo4j keeps a plan for each
 # combination of the sizes of list parameters (none, one, ten, a hundred …), and making this one takes about a second.
 LOAD: LiteralString = (
-    "CALL () { UNWIND $wanted.keys AS key MATCH (i:Identifier {key: key}) OPTIONAL MATCH (i)-[:IN]->(p:Profile) "
+    KEPT_PLAN
+    + "CALL () { UNWIND $wanted.keys AS key MATCH (i:Identifier {key: key}) OPTIONAL MATCH (i)-[:IN]->(p:Profile) "
     "RETURN collect(" + _STATE + ", p.id]) AS identifiers } "
     "CALL () { UNWIND $wanted.pairs AS pair MATCH (a:Identifier {key: pair[0]}), (b:Identifier {key: pair[1]}) "
     # The inner CALL looks from both ends: without it the planner walks all links of one, be it a kiosk with 100,000.
@@ -40,16 +49,14 @@ LOAD: LiteralString = (
     "CALL (profiles) { UNWIND profiles AS p MATCH (p)<-[:IN]-(i:Identifier) RETURN collect([p.due, "
     + _STATE
     + ", p.id]]) AS members } "
-    # Links of members that bridge, with what is known of an end outside the profile.
+    # Links of members that bridge and those that wait for a steward, with what is known of an end outside the profile.
     "CALL (profiles) { UNWIND profiles AS p MATCH (p)<-[:IN]-(m:Identifier) WHERE m.bar IS NULL "
-    "MATCH (m)-[r:LINK]-(i:Identifier) WHERE r.inactive IS NULL "
+    "MATCH (m)-[r:LINK]-(i:Identifier) WHERE r.inactive IS NULL OR r.review IS NOT NULL "
     "OPTIONAL MATCH (i)-[:IN]->(q:Profile) "
     "WITH p, m, r, i, q WHERE q IS NULL OR q <> p OR m.key < i.key OR i.bar IS NOT NULL "
     "RETURN collect([" + LINK_COLUMNS + ", startNode(r).key, endNode(r).key], "
     "CASE WHEN q = p THEN null ELSE " + _STATE + ", q.id] END]) AS profile_links } "
-    "CALL () { UNWIND $wanted.tombstones AS id MATCH (t:Tombstone {id: id}) "
-    "RETURN collect([t.id, t.at, t.base, t.consents]) AS tombs } "
-    "RETURN identifiers, pair_links, members, profile_links, tombs"
+    "RETURN identifiers, pair_links, members, profile_links"
 )
 
 LOAD_LINKS: LiteralString = (
@@ -69,6 +76,13 @@ LOAD_LINKS_OF: LiteralString = (
     + ", p.id] AS state"
 )
 
+# Of an identifier's active links, however many they are, only where they lead and when they end.
+LOAD_ENDS_OF: LiteralString = """
+UNWIND $keys AS key MATCH (:Identifier {key: key})-[r:LINK WHERE r.inactive IS NULL]-(i:Identifier)
+OPTIONAL MATCH (i)-[:IN]->(p:Profile)
+RETURN key, collect([r.id, i.key, r.due, p.id]) AS ends
+"""
+
 LOAD_IDS: LiteralString = """
 UNWIND $ids AS id MATCH (p:Profile {id: id}) RETURN id, p.born AS born, p.hands AS hands
 """
@@ -84,6 +98,12 @@ LOAD_DUE: LiteralString = (
     "MATCH (a:Identifier)-[r:LINK]->(b:Identifier) WHERE r.due <= $now "
     "WITH a, r, b ORDER BY r.due LIMIT $limit RETURN " + LINK_COLUMNS + ", a.key, b.key] AS link"
 )
+
+# Apart from LOAD, which is large enough: most graphs have no tombstones.
+LOAD_TOMBS: LiteralString = """
+UNWIND $wanted.tombstones AS id MATCH (t:Tombstone {id: id})
+RETURN t.id AS id, t.at AS at, t.base AS base, t.consents AS consents
+"""
 
 # Of whom there is nothing but a tombstone.
 LOAD_ERASED: LiteralString = """
@@ -194,7 +214,8 @@ WITH v, row MATCH (i:Identifier {key: row.key}) CREATE (v)-[:OF]->(i)
 
 CREATE_TURN: LiteralString = """
 UNWIND $rows AS row
-CREATE (t:Turn:Pending) SET t = row.turn
+CREATE (t:Turn) SET t = row.turn
+FOREACH (owed IN row.owed | SET t:Pending)
 WITH t, row UNWIND row.profiles AS id
 MATCH (p:Profile {id: id}) CREATE (p)-[:CHANGED {seq: t.seq}]->(t)
 """
@@ -246,24 +267,32 @@ COMMON_WRITES: Final[dict[LiteralString, LiteralString]] = {
 }
 
 WRITE: LiteralString = (
-    " ".join("CALL () {" + query.replace("$rows", "$turn." + rows) + "}" for rows, query in COMMON_WRITES.items())
+    KEPT_PLAN
+    + " ".join("CALL () {" + query.replace("$rows", "$turn." + rows) + "}" for rows, query in COMMON_WRITES.items())
     + " FINISH"
 )
 
 # ---- reads
 
-READ_PROFILES: LiteralString = """
-UNWIND $keys AS key
-MATCH (i:Identifier {key: key})-[:IN]->(p:Profile)
+READ_PROFILES: LiteralString = (
+    KEPT_PLAN
+    + """
+UNWIND $asked AS key
+MATCH (i:Identifier {key: key}) WHERE i.first_seen IS NOT NULL
+OPTIONAL MATCH (i)-[:IN]->(p:Profile)
 RETURN key AS asked, p.id AS id, p.stamp AS stamp, p.view AS view, p.due AS due
 """
+)
 
-READ_PROFILES_BY_ID: LiteralString = """
-UNWIND $ids AS id
+READ_PROFILES_BY_ID: LiteralString = (
+    KEPT_PLAN
+    + """
+UNWIND $asked AS id
 MATCH (held:Profile {id: id})
-MATCH (i:Identifier {key: held.holder})-[:IN]->(p:Profile)
+OPTIONAL MATCH (:Identifier {key: held.holder})-[:IN]->(p:Profile)
 RETURN id AS asked, p.id AS id, p.stamp AS stamp, p.view AS view, p.due AS due
 """
+)
 
 READ_LINK: LiteralString = (
     "MATCH (a:Identifier)-[r:LINK {id: $id}]->(b:Identifier) RETURN " + LINK_COLUMNS + ", a.key, b.key] AS link"

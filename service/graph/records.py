@@ -34,8 +34,25 @@ def consents_of_list(rows: Sequence[Sequence[Any]]) -> tuple[ConsentRecord, ...]
 
 def state_of(row: Sequence[Any]) -> tuple[IdentifierState, Reason | None]:
     """An identifier as stored, and the bar stored with it."""
-    (key, first, last, sources, neighbours, linking, sides, named, holds, handed, consents, erased, base, bar,
-     profile) = row  # fmt: skip
+    (
+        key,
+        first,
+        last,
+        sources,
+        neighbours,
+        linking,
+        sides,
+        named,
+        holds,
+        handed,
+        consents,
+        erased,
+        base,
+        bar,
+        until,
+        lasting,
+        profile,
+    ) = row
     parsed = []
     for side in sides or ():
         assertion, _, number = side.rpartition(":")
@@ -53,8 +70,10 @@ def state_of(row: Sequence[Any]) -> tuple[IdentifierState, Reason | None]:
         tuple(handed or ()),
         consents_of_list(orjson.loads(consents)) if consents else (),
         profile,
-        erased,
-        base or 0,
+        barred_until=until,
+        lasting=orjson.loads(lasting) if lasting else {},
+        erased_at=erased,
+        base=base or 0,
     )
     return state, bar
 
@@ -90,6 +109,8 @@ def row_of_state(state: IdentifierState, bar: Reason | None, *, whole: bool) -> 
         "erased_at": state.erased_at,
         "base": state.base or None,
         "bar": bar,
+        "barred_until": state.barred_until,
+        "lasting": orjson.dumps(state.lasting).decode() if state.lasting else None,
     }
     return row if whole else {name: value for name, value in row.items() if value is not None}
 
@@ -112,9 +133,9 @@ def reviewed_link_of(row: Sequence[Any]) -> tuple[Link, Reason | None, float | N
 
 
 def row_of_link(stored: StoredLink, *, whole: bool) -> Row:
-    """`{"a", "b", "link": properties}`. Only a link that can still expire carries its due time."""
+    """`{"a", "b", "link": properties}`. Only a link that can still expire, or waits for a steward, has its due time."""
     link = stored.link
-    waits = link.inactive is None or link.inactive == "link_not_permitted"
+    waits = link.inactive is None or link.inactive == "link_not_permitted" or stored.review is not None
     row: Row = {
         "id": link.link_id,
         "method": link.method,

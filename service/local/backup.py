@@ -17,6 +17,7 @@ from service.local.data_dir import claimed
 
 SECRETS: Final = ("identity-key", "api-keys.json", "webhook-secrets.json")
 GRAPH: Final = "neo4j"
+SEALED: Final = "sealed"
 FORMER: Final = "neo4j.before-restore"
 
 
@@ -32,7 +33,7 @@ def backup(data_dir: Path, archive: Path) -> int:
         try:
             with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
                 with tarfile.open(fileobj=file, mode="w:gz", compresslevel=3) as tar:
-                    for name in (GRAPH, *SECRETS):
+                    for name in (GRAPH, SEALED, *SECRETS):
                         if (data_dir / name).exists():
                             tar.add(data_dir / name, arcname=name)
                 file.flush()
@@ -62,5 +63,9 @@ def restore(data_dir: Path, archive: Path) -> Path | None:
                 former = data_dir / FORMER
                 shutil.rmtree(former, ignore_errors=True)
                 (data_dir / GRAPH).rename(former)
+            if (data_dir / SEALED).exists():
+                kept = data_dir / f"{SEALED}.before-restore"
+                shutil.rmtree(kept, ignore_errors=True)
+                (data_dir / SEALED).rename(kept)
             tar.extractall(data_dir, members, filter="data")
     return former

@@ -23,7 +23,7 @@ LOG_BYTES: Final = 4 << 20
 """Size of a transaction log, which holds values of persons until it is full and the next checkpoint is through."""
 
 _JAVA_OPTIONS: Final = (
-    "-XX:+UseG1GC",
+    "-XX:+UseParallelGC",
     "-XX:+ExitOnOutOfMemoryError",
     "-XX:-OmitStackTraceInFastThrow",
     "-XX:+DisableExplicitGC",

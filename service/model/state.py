@@ -24,6 +24,7 @@ class IdentifierState(NamedTuple):
     steward's hand made that another than its first birth id; `handed`: every id that an assertion in force hands to it.
     `profile`: the profile it is in. `erased_at` (ms): what was said of it up to then is refused, since the person was
     erased; `base`: the first counter of its birth ids that is not from before; `dead`: no fresh consent came since.
+    `barred_until`, `lasting`: see service.commands.barring.
     """
 
     key: IdentifierKey
@@ -38,6 +39,8 @@ class IdentifierState(NamedTuple):
     handed: tuple[ProfileId, ...] = ()
     consents: tuple[ConsentRecord, ...] = ()
     profile: ProfileId | None = None
+    barred_until: int | None = None
+    lasting: Mapping[str, int] = NO_NEIGHBOURS
     erased_at: int | None = None
     base: int = 0
     dead: bool = False

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from service.commands.newcomers import RowsOf
 from service.commands.write_path import WritePath
-from service.errors import StartRefused
+from service.errors import NotNow, StartRefused
 from service.model.identifiers import IdentifierKey
 from service.volume.checkpoint import Checkpoint, digest_of
 from service.volume.columns import load_columns
@@ -20,13 +21,14 @@ from service.volume.rows import format_of
 from service.volume.worker import Task
 
 Say = Callable[[str], None]
+_GOES_ON: Final = "What is through stays, and the same command goes on from there."
 
 
 class Bulk(Protocol):
     """What an import asks of the graph."""
 
-    async def known(self, keys: Sequence[IdentifierKey]) -> set[IdentifierKey]:
-        """Those of the identifiers that the graph knows anything of."""
+    async def known(self, keys: Sequence[IdentifierKey]) -> tuple[set[IdentifierKey], int]:
+        """Those of the identifiers that the graph knows anything of, and a sequence number at which that was so."""
 
     async def now(self) -> int:
         """The database's clock, ms."""
@@ -70,8 +72,9 @@ class Means:
 
 
 async def import_rows(request: Request, means: Means, say: Say) -> Loaded:
-    """Import a file. Raises StartRefused in one line for one that can't be read, FabricError where the stores stay
-    away; what is through then stays, and the same call goes on from there.
+    """Import a file. Raises StartRefused in one line for one that can't be read, and where the stores stay away.
+
+    What is through then stays, and the same call goes on from there.
     """
     columns = load_columns(request.columns, request.kind)
     if columns.kind not in means.readers:
@@ -96,12 +99,17 @@ async def import_rows(request: Request, means: Means, say: Say) -> Loaded:
         means.readers[columns.kind],
         means.read_json,
     )
-    async with asked(task) as asks:
-        total = await asks("count")
-        with Shown(request.file.name, total, checkpoint.rows, say) as shown:
-            links = columns.kind == "links"
-            loading = Loading(means.write_path, means.bulk.known, asks, checkpoint, shown, links=links)
-            loaded = await loading.run(request.window_rows)
+    try:
+        async with asked(task) as asks:
+            total = await asks("count")
+            with Shown(request.file.name, total, checkpoint.rows, say) as shown:
+                links = columns.kind == "links"
+                loading = Loading(means.write_path, means.bulk.known, asks, checkpoint, shown, links=links)
+                loaded = await loading.run(request.window_rows)
+    except BrokenProcessPool:
+        raise StartRefused(f"The process that reads the file ended. {_GOES_ON}") from None
+    except NotNow as error:
+        raise StartRefused(f"{error.detail} {_GOES_ON}") from None
     checkpoint.end()
     say(summary(request.file.name, loaded, errors))
     return loaded

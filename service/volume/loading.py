@@ -35,6 +35,7 @@ from service.volume.worker import Read, Task, ask, begin, end
 WINDOW_ROWS: Final = 40_000
 BATCH_LINKS: Final = 500
 _SLICE_ROWS: Final = 1_000
+_FIRST_SHARE: Final = 5
 _AHEAD: Final = 4
 _PARTS_MAX: Final = 12
 _TURN_MS_ALONE: Final = 400
@@ -44,7 +45,7 @@ _CHANGES_MAX: Final = 1_000
 _TRY_FOR_S: Final = 60.0
 ACTOR: Final = "service:import"
 
-Known = Callable[[Sequence[IdentifierKey]], Awaitable[set[IdentifierKey]]]
+Known = Callable[[Sequence[IdentifierKey]], Awaitable[tuple[set[IdentifierKey], int]]]
 
 
 class Asks(Protocol):
@@ -115,13 +116,15 @@ class Loading:
         self._links = links
         self._origin = Origin(ACTOR, "import")
         self._pace = _Pace()
+        self._absent_at = -1
         self.loaded = Loaded(first=checkpoint.rows)
 
     async def run(self, window_rows: int) -> Loaded:
         """All rows from the checkpoint on. Raises FabricError where the stores stay away; what is through stays."""
         began = monotonic_s()
         number = 0
-        current = await self._read_window(_Gathering(self._asks, number, window_rows))
+        first = max(1, window_rows // _FIRST_SHARE)  # the graph waits for it
+        current = await self._read_window(_Gathering(self._asks, number, first))
         while current.rows or not current.ended:
             gathering = _Gathering(self._asks, number + 1, window_rows, ended=current.ended)
             await self._through(number, current, gathering)
@@ -148,7 +151,7 @@ class Loading:
     async def _through(self, number: int, read: Read, gathering: _Gathering) -> None:
         self._checkpoint.refuse(read.refused, read.broken)
         if self._links:
-            known = await self._known(list(read.keys))
+            known, self._absent_at = await self._known(list(read.keys))
             count, others = await self._asks("part", number, known)
             await self._write_ahead(number, count, gathering)
         else:
@@ -184,7 +187,8 @@ class Loading:
     async def _write_parts(self, number: int, parts: list[tuple[int, Newcomers]]) -> None:
         began = monotonic_s()
         try:
-            answered = await self._write_path.submit_newcomers([part for _, part in parts], self._origin)
+            made = [part for _, part in parts]
+            answered = await self._write_path.submit_newcomers(made, self._origin, self._absent_at)
         except (NotNow, Internal):
             answered = Answered(409, b"")  # the ordinary way finds out what is there
         if answered.status != 200:

@@ -25,12 +25,20 @@ def told(seconds: float) -> str:
 class Shown:
     """Rows done of about `total`, beginning at `first`. Use as a context."""
 
-    def __init__(self, name: str, total: int, first: int, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        name: str,
+        total: int,
+        first: int,
+        say: Callable[[str], None],
+        clock: Callable[[], float] = monotonic_s,
+    ) -> None:
         self._name = name
         self._total = max(total, first, 1)
         self._first = self._done = first
         self._say = say
-        self._began = self._said = monotonic_s()
+        self._clock = clock
+        self._began = self._said = clock()
         self._bar: Progress | None = None
         self._task = TaskID(0)
 
@@ -58,7 +66,7 @@ class Shown:
     @property
     def rate(self) -> float:
         """Rows a second since the beginning."""
-        return (self._done - self._first) / max(monotonic_s() - self._began, 1e-6)
+        return (self._done - self._first) / max(self._clock() - self._began, 1e-6)
 
     def advance(self, rows: int, refused: int) -> None:
         """So many more rows are through; `refused` in all."""
@@ -66,7 +74,7 @@ class Shown:
         trouble = f", {refused:,} refused" if refused else ""
         if self._bar is not None:
             self._bar.update(self._task, completed=self._done, rate=f"{self.rate:,.0f} rows/s{trouble}")
-        elif monotonic_s() - self._said >= _LINE_EVERY_S:
-            self._said = monotonic_s()
+        elif self._clock() - self._said >= _LINE_EVERY_S:
+            self._said = self._clock()
             left = told(max(0, self._total - self._done) / max(self.rate, 1e-6))
             self._say(f"{self._done:,} of about {self._total:,} rows, {self.rate:,.0f} rows/s, {left} left{trouble}")

@@ -79,8 +79,8 @@ class Worker:
         read_json = task.read_json if self._rows.format == "ndjson" else None
         reading = kind(task.columns, terms, task.read_item, task.opened_at)
         self._items = ItemReader(reading, self._rows.fields, read_json)
-        self._next: Iterator[Any] = self._rows.read(task.skip)
-        self._row = task.skip
+        gathered = task.columns.kind == "links"
+        self._next: Iterator[tuple[int, Any]] = self._rows.read(task.skip, gathered=gathered)
         self._windows: dict[int, _Window] = {}
 
     def count(self) -> int:
@@ -93,14 +93,13 @@ class Worker:
         keys: set[IdentifierKey] = set()
         refused: list[Refusal] = []
         rows = 0
-        for row in self._next:
+        for number_of_row, row in self._next:
             rows += 1
-            self._row += 1
             change = self._items.read(row)
             if isinstance(change, tuple):
-                refused.append(Refusal(self._row, change))
+                refused.append(Refusal(number_of_row, change))
             elif change is not None:
-                window.changes.append(Numbered(self._row, change))
+                window.changes.append(Numbered(number_of_row, change))
                 if isinstance(change, ObserveLink):
                     keys.update((change.a, change.b))
             if rows == rows_max:

@@ -84,3 +84,9 @@ class Row:
 def missed(rows: Sequence[Row]) -> list[Row]:
     """The rows that fall short."""
     return [row for row in rows if row.verdict == "MISSED"]
+
+
+def unmeasured(rows: Sequence[Row]) -> list[Row]:
+    """The rows without a figure, or without what they are to be judged against."""
+    judged = [row for row in rows if row.at_least is not None or row.below is not None]
+    return [row for row in rows if not row.ours or (row in judged and row.ratio is None)]

@@ -85,6 +85,8 @@ async def sent(stage: Stage, links: Sequence[Sent], name: str) -> float:
         count=len(groups),
         expect='"link_id":"lnk_',
     )
+    if result.matched != len(links):
+        raise RuntimeError(f"{len(links) - result.matched} links of batches were not taken")
     return len(links) / result.seconds
 
 

@@ -11,7 +11,9 @@ from urllib.parse import quote
 
 import orjson
 
+from tests.bench import consent_rate, stewardship
 from tests.bench.figures import Row
+from tests.bench.import_rate import import_rate
 from tests.bench.people import Identifier, Sent, World, identifiers
 from tests.bench.stage import Client, Say, Stage
 
@@ -31,9 +33,23 @@ class Size:
     batches_a_round: int = 8
     singles: int = 12_000
     merges: int = 12
+    import_links: int = 60_000
+    hub_links: int = 100_000
+    growth_batches: int = 8
 
 
-QUICK = Size(links=24_000, warm_batches=6, rounds=3, seconds=2.0, batches_a_round=4, singles=8_000, merges=10)
+QUICK = Size(
+    links=24_000,
+    warm_batches=6,
+    rounds=3,
+    seconds=2.0,
+    batches_a_round=4,
+    singles=8_000,
+    merges=10,
+    import_links=40_000,
+    hub_links=20_000,
+    growth_batches=4,
+)
 
 
 class Bench:
@@ -216,6 +232,16 @@ class Bench:
         rows += await self.singles()
         self._say("merges")
         rows += self.merges()
+        self._say("decisions and revocations")
+        known = identifiers(self.sent)
+        rows += await consent_rate.decisions(self._stage, known[:20_000], self._size.rounds, self._size.seconds)
+        rows += await consent_rate.revocations(self._stage, self._world, known[20_000:], 20 * self._size.merges)
+        self._say("explain, history, graph")
+        rows += stewardship.reads(self._stage, self._world, self._size.rounds)
+        self._say("hubs")
+        rows += stewardship.hubs(self._stage, self._world, self._size.hub_links, self._size.rounds)
+        self._say("imports")
+        rows += await import_rate(self._stage, self._size.import_links, self._size.rounds, self._say)
         return rows
 
 

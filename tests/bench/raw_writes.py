@@ -18,13 +18,17 @@ import orjson
 import uvloop
 from neo4j import AsyncDriver, AsyncGraphDatabase, AsyncManagedTransaction
 
-CONSTRAINT = "CREATE CONSTRAINT plain_key IF NOT EXISTS FOR (i:Plain) REQUIRE i.key IS UNIQUE"
+CONSTRAINTS = (
+    "CREATE CONSTRAINT plain_key IF NOT EXISTS FOR (i:Plain) REQUIRE i.key IS UNIQUE",
+    "CREATE CONSTRAINT plain_entry IF NOT EXISTS FOR (e:PlainEntry) REQUIRE e.seq IS UNIQUE",
+)
 WRITE_MANY = """
 UNWIND $rows AS row
 MERGE (a:Plain {key: row.a})
 MERGE (b:Plain {key: row.b})
 MERGE (a)-[r:PLAIN_LINK {id: row.link.id}]->(b) SET r += row.link
 """
+WRITE_ENTRIES = "UNWIND $rows AS row CREATE (e:PlainEntry) SET e = row"
 WRITE_ONE = """
 MERGE (a:Plain {key: $a})
 MERGE (b:Plain {key: $b})
@@ -35,7 +39,8 @@ MERGE (a)-[r:PLAIN_LINK {id: $link.id}]->(b) SET r += $link
 @dataclass(frozen=True, slots=True)
 class Spec:
     """`file`: one row a line, of which `first` and the next `count` are written, `batch` a transaction, by `tasks`
-    concurrent tasks; a batch of 1 is one transaction a link. Ends after `seconds` or when all are written.
+    concurrent tasks; a batch of 1 is one transaction a link. Ends after `seconds` or when all are written. `entries`:
+    the rows are audit entries, not links.
     """
 
     uri: str
@@ -46,10 +51,15 @@ class Spec:
     batch: int
     tasks: int
     seconds: float
+    entries: bool = False
 
 
 async def _write_many(tx: AsyncManagedTransaction, rows: list[Any]) -> None:
     await (await tx.run(WRITE_MANY, rows=rows)).consume()
+
+
+async def _write_entries(tx: AsyncManagedTransaction, rows: list[Any]) -> None:
+    await (await tx.run(WRITE_ENTRIES, rows=rows)).consume()
 
 
 async def _write_one(tx: AsyncManagedTransaction, row: dict[str, Any]) -> None:
@@ -80,7 +90,8 @@ async def run(spec: Spec) -> dict[str, float]:
     took: list[float] = []
     written = 0
     async with AsyncGraphDatabase.driver(spec.uri, auth=("neo4j", spec.password)) as driver:
-        await driver.execute_query(CONSTRAINT, database_="neo4j")
+        for constraint in CONSTRAINTS:
+            await driver.execute_query(constraint, database_="neo4j")
         await _greet(driver, spec.tasks)
         began = perf_counter()
 
@@ -89,7 +100,9 @@ async def run(spec: Spec) -> dict[str, float]:
             async with driver.session(database="neo4j") as session:
                 for batch in batches:
                     started = perf_counter()
-                    if spec.batch == 1:
+                    if spec.entries:
+                        await session.execute_write(_write_entries, batch)
+                    elif spec.batch == 1:
                         await session.execute_write(_write_one, batch[0])
                     else:
                         await session.execute_write(_write_many, batch)

@@ -49,11 +49,19 @@ class Stage:
         return result
 
     async def raw_writes(
-        self, file: Path, first: int, count: int, *, batch: int, tasks: int, seconds: float = 60.0
+        self,
+        file: Path,
+        first: int,
+        count: int,
+        *,
+        batch: int,
+        tasks: int,
+        seconds: float = 60.0,
+        entries: bool = False,
     ) -> dict[str, float]:
-        """Write links by the plain driver."""
+        """Write links, or audit entries, by the plain driver."""
         uri, password = self.stores.neo4j_uri, self.stores.neo4j_password
-        spec = raw_writes.Spec(uri, password, str(file), first, count, batch, tasks, seconds)
+        spec = raw_writes.Spec(uri, password, str(file), first, count, batch, tasks, seconds, entries)
         found: dict[str, float] = await _child("tests.bench.raw_writes", asdict(spec))
         return found
 
@@ -97,7 +105,12 @@ async def _child(module: str, spec: object) -> Any:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", module, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )
-    out, _ = await process.communicate(orjson.dumps(spec))
+    try:
+        out, _ = await process.communicate(orjson.dumps(spec))
+    finally:
+        if process.returncode is None:  # whoever waited was cancelled
+            process.kill()
+            await process.wait()
     if process.returncode:
         raise RuntimeError(f"{module} ended with status {process.returncode}")
     return orjson.loads(out)
@@ -166,7 +179,7 @@ async def staged(folder: Path, say: Say, command: tuple[str, ...] = ("service", 
             "SAMPLE": "0",
             "POLICY_FILE": "",
             "IDENTITY_KEY": secrets.token_urlsafe(32),
-            "API_KEYS": orjson.dumps({key: ["activation", "collector", "steward"]}).decode(),
+            "API_KEYS": orjson.dumps({key: ["activation", "collector", "steward", "privacy"]}).decode(),
         }
         process = await stack.enter_async_context(_running(list(command), log, {**where, **own}))
         found = await _ready(process, data_dir / "run.json", log)

@@ -98,16 +98,19 @@ class Evidence:
                 return False
         return True
 
+    def is_over(self, log: LinkLog, now: int) -> bool:
+        """Expired: by its own time, or by the time that either end gives it."""
+        sent = log.counts
+        ttls = [self.policy.namespace_of_key(end).ttl_ms for end in (sent.a, sent.b)]
+        ends = [(sent.observed_at or 0) + ttl for ttl in ttls if ttl is not None]
+        return any(end <= now for end in (*ends, *([] if sent.expires_at is None else [sent.expires_at])))
+
     def is_active(self, log: LinkLog, now: int) -> bool:
         """Observed and not retracted, not expired, sure enough, and permitted by both ends."""
         sent = log.counts
         if log.void_until is not None or not (self.may_be_linked(sent.a) and self.may_be_linked(sent.b)):
             return False
-        for end in (sent.a, sent.b):
-            ttl = self.policy.namespace_of_key(end).ttl_ms
-            if ttl is not None and (sent.observed_at or 0) + ttl <= now:
-                return False
-        if sent.expires_at is not None and sent.expires_at <= now:
+        if self.is_over(log, now):
             return False
         floor = {
             "deterministic": self.policy.min_confidence_deterministic,

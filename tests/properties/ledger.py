@@ -120,6 +120,13 @@ class Ledger:
                 for link in self._links_of(key, (None,)):
                     links[link.link_id] = link
                     keys.update(link.pair)
+        for key in wanted.ends_of:
+            loaded.ends_of[key] = [
+                (link.link_id, other, link.due, self.within.get(other))
+                for link in self._links_of(key, (None,))
+                for other in link.pair
+                if other != key
+            ]
         for profile_id in wanted.ids:
             if profile_id in self.born:
                 loaded.born[profile_id] = self.born[profile_id]

@@ -9,8 +9,9 @@ from service.model.changes import Judge, Merge, ObserveLink, RetractLink, Split,
 from service.model.evidence import Assertion
 from service.model.identifiers import IdentifierKey, Pair, pair_of
 from service.model.policy import Policy
+from service.resolution.reviews import worth_of
 from tests.properties.evidence_model import Evidence, Implied, implied
-from tests.properties.ledger import Bench
+from tests.properties.ledger import DAY, Bench
 from tests.properties.profiles import tried
 from tests.properties.strategies import START, link_id, policies, reports
 from tests.properties.waiting import WaitingLedger
@@ -18,19 +19,19 @@ from tests.properties.waiting import WaitingLedger
 REFUSED = ("namespace_limit", "profile_size", "asserted_different", "records_disagree")
 
 
-def expected(evidence: Evidence, now: Implied, decided: set[Pair], asserted: list[Assertion]) -> list[Pair]:
+def expected(evidence: Evidence, now: Implied, decided: set[Pair], asserted: list[Assertion], at: int) -> list[Pair]:
     """The pairs that should wait: worked out from all evidence."""
     where = {key: profile_id for profile_id, members in now.profiles.items() for key in members}
     logs: dict[Pair, list[ObserveLink]] = {}
     for log in evidence.links.values():
-        if log.void_until is None:
+        if log.void_until is None and not evidence.is_over(log, at):
             logs.setdefault(pair_of(log.counts.a, log.counts.b), []).append(log.counts)
     found = []
     for pair, sent in logs.items():
         direct = any({pair[0], pair[1]} & a.sides[0] and {pair[0], pair[1]} & a.sides[1] for a in asserted)
         if pair in decided or direct or where.get(pair[0]) == where.get(pair[1]) or not where.keys() >= set(pair):
             continue
-        active = [one for one in sent if evidence.is_active(evidence.links[one.link_id], 10**14)]
+        active = [one for one in sent if evidence.is_active(evidence.links[one.link_id], at)]
         if active:
             waits = now.withheld.get(pair) in REFUSED
         else:
@@ -50,9 +51,7 @@ def assertions_of(bench: Bench) -> list[Assertion]:
 
 
 @tried(quick=120, deep=2_000)
-@given(
-    policy=policies(ttl=False), turns=st.lists(st.lists(reports(expires=False), min_size=1, max_size=4)), data=st.data()
-)
+@given(policy=policies(), turns=st.lists(st.lists(reports(), min_size=1, max_size=4)), data=st.data())
 def test_what_waits_is_what_the_evidence_says_and_no_verdict_is_asked_twice(
     policy: Policy, turns: list[list[ObserveLink]], data: st.DataObject
 ) -> None:
@@ -65,10 +64,13 @@ def test_what_waits_is_what_the_evidence_says_and_no_verdict_is_asked_twice(
             evidence.observe(report)
         act(bench, evidence, decided, data)
         evidence.assertions = dict(bench.ledger.assertions)
+        bench.advance(data.draw(st.sampled_from((0, 0, DAY))))
         now = implied(evidence, bench.now)
         assert bench.ledger.profiles == now.profiles
-        assert sorted(ledger.queue()) == expected(evidence, now, decided, assertions_of(bench))
-        assert all(worth > 0 for worth in ledger.waiting.values())
+        assert sorted(ledger.queue()) == expected(evidence, now, decided, assertions_of(bench), bench.now)
+        for (a, b), waits in ledger.queue().items():
+            sides = [bench.ledger.profiles[bench.profile_of(end)] for end in (a, b)]
+            assert ledger.waiting[waits] == worth_of(ledger.links[waits], *sides, policy)
 
 
 def again(ledger: WaitingLedger, decided: set[Pair], data: st.DataObject) -> list[ObserveLink]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from service.commands.plan import Plan
 from service.commands.world import Loaded, Wanted
+from service.model.evidence import Link
 from service.model.identifiers import LinkId, Pair
 from tests.properties.ledger import Ledger
 
@@ -19,9 +20,22 @@ class WaitingLedger(Ledger):
     async def load(self, wanted: Wanted, now: int) -> Loaded:
         """See Ledger."""
         loaded = await Ledger.load(self, wanted, now)
+        members = {key for profile_id in wanted.profiles for key in self.members.get(profile_id, ())}
+        here, known = {link.link_id for link in loaded.links}, {state.key for state in loaded.identifiers}
+        for link_id in sorted(self.waiting.keys() - here):
+            link = self.links[link_id]
+            if not (members - self.bars.keys()).isdisjoint(link.pair):
+                loaded.links.append(link)
+                loaded.identifiers += [self.state(end) for end in link.pair if end not in known]
+                known.update(link.pair)
         ids = {link.link_id for link in loaded.links}
         loaded.reviews = {link_id: worth for link_id, worth in self.waiting.items() if link_id in ids}
         return loaded
+
+    def due(self, now: int) -> list[Link]:
+        """See Ledger; those that wait fall due as well."""
+        waiting = [link for i in self.waiting if (link := self.links[i]).inactive and link.due and link.due <= now]
+        return sorted((*Ledger.due(self, now), *waiting), key=lambda link: (link.due or 0, link.link_id))
 
     def write(self, plan: Plan) -> None:
         """See Ledger."""

@@ -5,16 +5,17 @@ from __future__ import annotations
 import io
 import logging
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import neo4j
 import pytest
 import redis.asyncio
 import structlog
 
-from service.local import Stores
+from service.local import Stores, local_stores
 from service.settings import Settings
 from service.telemetry import configure_logs
-from tests.service.instances import KEYS, Api, Instance, opened
+from tests.service.instances import KEYS, Api, Instance, opened, quiet
 from tests.service.watch import Shelf, Watch
 
 BODY_BYTES_MAX = 4 << 20
@@ -44,6 +45,25 @@ async def second(instance_settings: Settings, stores: Stores) -> AsyncIterator[I
 def api(instance: Instance) -> Api:
     """A caller of `instance` with an admin's key."""
     return instance.api
+
+
+# ---- for tests that need a graph to themselves
+
+
+@pytest.fixture(scope="session")
+async def own(instance_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stores]:
+    """Stores that only those write to who wipe them first, see `tests.service.own`."""
+    folder = tmp_path_factory.mktemp("own")
+    settings = instance_settings.model_copy(update={"data_dir": folder, "neo4j_uri": None, "redis_url": None})
+    async with local_stores(settings, quiet) as stores:
+        yield stores
+
+
+@pytest.fixture
+def settings_here(instance_settings: Settings, tmp_path: Path) -> Settings:
+    """Settings of an instance with a data folder of its own."""
+    (tmp_path / "data").mkdir()
+    return instance_settings.model_copy(update={"data_dir": tmp_path / "data"})
 
 
 # ---- for garbage, see `tests.service.watch`

@@ -7,8 +7,12 @@ from typing import Any
 
 import pytest
 
-from tests.service.instances import Api, Json, Reply, fresh, link, name, named
-from tests.service.worlds import agreed
+from service.clock import now_ms
+from service.commands.gauges import Gauges
+from service.model.times import rfc3339
+from service.telemetry import METRICS
+from tests.service.instances import Api, Instance, Json, Reply, fresh, link, name, named
+from tests.service.worlds import agreed, until
 
 OLD = "2026-01-02T00:00:00Z"
 Pair = tuple[str, str]
@@ -200,13 +204,35 @@ async def test_sorted_by_worth_and_pages_stay(api: Api) -> None:
     assert len({item["review_id"] for item in whole}) == len(whole) >= len(pairs) + 3
 
 
-@pytest.mark.xfail(reason="an item's worth is that of the last change of its link, not of its profiles", strict=True)
 async def test_worth_follows_what_would_be_joined(api: Api) -> None:
-    a, _ = await probable(api)
+    a, b = await probable(api)
     (before,) = await open_at(api, a)
-    await api.links(*(link(a, fresh("email_sha256")) for _ in range(4)))
+    added = await api.links(*(link(a, fresh("email_sha256")) for _ in range(4)))
     (after,) = await open_at(api, a)
-    assert after["worth"] > before["worth"]
+    assert after["worth"] == pytest.approx(before["worth"] + 0.7 * 8)
+    await api.links(link(b, fresh("device_id")))
+    (larger,) = await open_at(api, a)
+    assert larger["worth"] == pytest.approx(after["worth"] + 0.7)
+    await api.call("DELETE", f"/v1/links/{added[0]['link_id']}", params={"reason": "r"})
+    (smaller,) = await open_at(api, b)
+    assert smaller["worth"] == pytest.approx(larger["worth"] - 0.7 * 2)
+
+
+async def test_an_item_ends_with_its_link(api: Api) -> None:
+    """Under the threshold it bears on no profile, and all the same a person need not decide on what is over."""
+    due = now_ms() + 4_000
+    a, b = await probable(api, 0.8, expires_at=rfc3339(due))
+    await api.links(link(a, b, method="probabilistic", confidence=0.7, rule="other"))
+    (item,) = await open_at(api, a)
+    assert item["link"]["confidence"] == 0.8
+    await until(due)
+    assert [one["link"]["confidence"] for one in await open_at(api, a)] in ([], [0.7])
+    await until(due + 2_500)
+    (other,) = await open_at(api, a)
+    assert other["link"]["confidence"] == 0.7, "what is left speaks for the pair"
+    assert (await judge(api, item, "same")).status == 404
+    graph = agreed(await api.get(f"/v1/profiles/{await api.profile_id(a)}/graph"))
+    assert {edge["confidence"]: edge["reason"] for edge in graph["edges"]} == {0.8: "expired", 0.7: "below_confidence"}
 
 
 async def test_two_golden_records_of_one_source(api: Api) -> None:
@@ -257,3 +283,20 @@ async def test_what_is_refused(api: Api) -> None:
     assert (await api.get("/v1/reviews", cursor="nonsense")).status == 422
     assert (await api.get("/v1/reviews", status="perhaps")).status == 422
     assert (await api.role("collector").get("/v1/reviews")).status == 403
+
+
+async def test_how_many_wait_is_measured(instance: Instance) -> None:
+    api = instance.api
+    gauges = Gauges(instance.assembled.services.archive.count_open_reviews, METRICS)
+
+    async def measured() -> float:
+        await gauges.read()
+        lines = (await api.get("/metrics")).body.decode().splitlines()
+        return float(next(line for line in lines if line.startswith("fabric_reviews_open ")).split()[1])
+
+    before = await measured()
+    assert before == len(await queue(api, 1_000))
+    a, _ = await probable(api)
+    assert await measured() == before + 1
+    await judge(api, (await open_at(api, a))[0], "dismiss")
+    assert await measured() == before

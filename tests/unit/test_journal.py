@@ -41,6 +41,9 @@ def test_a_line_cut_short_by_a_crash_is_no_line(tmp_path: Path) -> None:
     with (tmp_path / FILE).open("ab") as file:
         file.write(b'{"seq": 2, "identif')
     assert [refusal.seq for refusal in journal.refusals(0)] == [1]
+    for seq in (3, 4):
+        journal.append(seq, [(IdentifierKey("crm_id:a"), withdrawn("advertising", 10))])
+    assert [refusal.seq for refusal in journal.refusals(0)] == [1, 3, 4]
 
 
 def test_an_erasure_takes_the_lines_of_the_person_out_and_leaves_a_keyed_hash(tmp_path: Path) -> None:
@@ -64,6 +67,8 @@ def test_it_is_for_its_owner_only(tmp_path: Path) -> None:
 def graph_in(folder: Path, text: str) -> None:
     (folder / "neo4j").mkdir(parents=True, exist_ok=True)
     (folder / "neo4j" / "store").write_text(text)
+    (folder / "sealed").mkdir(exist_ok=True)
+    (folder / "sealed" / "sealed.sqlite").write_text(text)
     (folder / "identity-key").write_text("secret")
 
 
@@ -76,6 +81,8 @@ def test_a_restore_puts_the_graph_back_and_leaves_the_journal_alone(tmp_path: Pa
     journal_in(run).append(9, [(IdentifierKey("crm_id:a"), withdrawn("advertising", 10))])
     former = restore(run, archive)
     assert (run / "neo4j" / "store").read_text() == "yesterday"
+    assert (run / "sealed" / "sealed.sqlite").read_text() == "yesterday"
+    assert (run / "sealed.before-restore" / "sealed.sqlite").read_text() == "today"
     assert former is not None
     assert (former / "store").read_text() == "today"
     assert [refusal.seq for refusal in journal_in(run).refusals(8)] == [9]

@@ -113,20 +113,20 @@ def test_csv_with_quotes_empty_cells_and_lines_that_are_no_rows(tmp_path: Path) 
     text = 'b_value,a_value,more\n"x,1",y,\n1,2,3,4\n"a ""b""",,2\n'
     rows = Rows(write(tmp_path / "a.csv", text), Columns(constants={"source": "it's"}))
     at = {name: index for index, name in enumerate(LINK_FIELDS)}
-    found = list(rows.read(0))
+    found = [row for _, row in rows.read(0)]
     assert [(row[at["a_value"]], row[at["b_value"]], row[at["source"]]) for row in found] == [
         ("y", "x,1", "it's"),
         (None, 'a "b"', "it's"),
     ]
     assert rows.broken() == [Broken(3, "is no row: too many columns")]
     assert rows.count() == 2
-    assert list(Rows(tmp_path / "a.csv", Columns()).read(1)) == [(*found[1][:6], None, *found[1][7:])]
+    assert list(Rows(tmp_path / "a.csv", Columns()).read(1)) == [(2, (*found[1][:6], None, *found[1][7:]))]
 
 
 def test_other_delimiters(tmp_path: Path) -> None:
     for name, columns in (("a.csv", Columns(delimiter=";")), ("b.tsv", Columns())):
         mark = columns.delimiter if name == "a.csv" else "\t"
-        (row,) = Rows(write(tmp_path / name, f"a_value{mark}b_value\n1{mark}2\n"), columns).read(0)
+        ((_, row),) = Rows(write(tmp_path / name, f"a_value{mark}b_value\n1{mark}2\n"), columns).read(0)
         assert row[1] == "1"
         assert row[3] == "2"
 
@@ -137,7 +137,7 @@ def test_parquet_times_in_any_type(tmp_path: Path) -> None:
         "COPY (SELECT 'c' AS a_value, 0.5::FLOAT AS confidence, TIMESTAMP '2026-05-01 10:00:00' AS observed_at, "
         f"1777629600000::BIGINT AS expires_at) TO '{path}' (FORMAT parquet)"
     )
-    (row,) = Rows(path, Columns()).read(0)
+    ((_, row),) = Rows(path, Columns()).read(0)
     found = dict(zip(LINK_FIELDS, row, strict=True))
     at = parse_rfc3339("2026-05-01T10:00:00Z")
     assert (found["confidence"], found["observed_at"], found["expires_at"]) == (0.5, at, at)
@@ -161,7 +161,20 @@ def test_many_rows_come_in_order(tmp_path: Path) -> None:
     with path.open("w") as file:
         csv.writer(file).writerows([["a_value"], *([f"c-{number}"] for number in range(10_000))])
     rows = Rows(path, Columns())
-    assert [row[1] for row in rows.read(2_500)] == [f"c-{number}" for number in range(2_500, 10_000)]
+    assert [(n, row[1]) for n, row in rows.read(2_500)] == [(n + 1, f"c-{n}") for n in range(2_500, 10_000)]
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_links_of_one_neighbourhood_follow_each_other(tmp_path: Path, ending: str) -> None:
+    pairs = ["ab", "cd", "ef", "be", "gh", "dc", "xg"]
+    path = tmp_path / f"links.{ending}"
+    text = "a_namespace,a_value,b_namespace,b_value\n" + "".join(f"n,{a},n,{b}\n" for a, b in pairs)
+    csv_path = write(tmp_path / "links.csv", text)
+    if ending == "parquet":
+        duckdb.connect().execute(f"COPY (SELECT * FROM read_csv('{csv_path}')) TO '{path}'")
+    found = [(number, row[1] + row[3]) for number, row in Rows(path, Columns()).read(0, gathered=True)]
+    assert found == [(1, "ab"), (3, "ef"), (4, "be"), (2, "cd"), (6, "dc"), (5, "gh"), (7, "xg")]
+    assert [n for n, _ in Rows(path, Columns()).read(3, gathered=True)] == [2, 6, 5, 7]
 
 
 # ---- rows as the API reads them

@@ -5,17 +5,15 @@ from __future__ import annotations
 import asyncio
 import csv
 import random
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import neo4j
 import orjson
 import pytest
 
 from service.bootstrap import Assembled, means_of, source_of, target_of
 from service.errors import StartRefused
-from service.local import Stores, local_stores
+from service.local import Stores
 from service.settings import Settings
 from service.volume.exporting import MANIFEST, export_tables
 from service.volume.importing import Request, import_rows
@@ -23,38 +21,12 @@ from service.volume.loading import Loaded
 from service.volume.restoring import restore_export, rows_of
 from service.volume.tables import TABLES
 from tests.service.instances import Instance, Json, link, opened, quiet
+from tests.service.own import wipe
 
 COLUMNS = (
     "a_namespace", "a_value", "b_namespace", "b_value", "method", "confidence", "source", "rule", "observed_at",
 )  # fmt: skip
 BAD = 5
-
-
-@pytest.fixture(scope="module")
-async def own(instance_settings: Settings, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stores]:
-    """Stores that no other test writes to."""
-    folder = tmp_path_factory.mktemp("volume")
-    settings = instance_settings.model_copy(update={"data_dir": folder, "neo4j_uri": None, "redis_url": None})
-    async with local_stores(settings, quiet) as stores:
-        yield stores
-
-
-@pytest.fixture
-def settings_here(instance_settings: Settings, tmp_path: Path) -> Settings:
-    """Settings of an instance with a data folder of its own."""
-    (tmp_path / "data").mkdir()
-    return instance_settings.model_copy(update={"data_dir": tmp_path / "data"})
-
-
-async def wipe(stores: Stores) -> None:
-    """An empty graph, as it is before migrations have run."""
-    auth = (stores.neo4j_user, stores.neo4j_password)
-    async with neo4j.AsyncGraphDatabase.driver(stores.neo4j_uri, auth=auth) as driver:
-        await driver.execute_query("MATCH (n) DETACH DELETE n")
-        for kind in ("CONSTRAINT", "INDEX"):
-            found = await driver.execute_query(f"SHOW {kind} YIELD name, type WHERE type <> 'LOOKUP'")
-            for row in found.records:
-                await driver.execute_query(f"DROP {kind} {row['name']} IF EXISTS")
 
 
 async def content(made: Assembled) -> dict[str, Any]:
@@ -86,7 +58,7 @@ def people(seed: int, count: int) -> list[Json]:
     sent: list[Json] = []
 
     def one(a: str, b: str, **more: Any) -> None:
-        at = f"2026-{chance.randint(1, 12):02}-{chance.randint(1, 28):02}T0{chance.randint(0, 9)}:00:00Z"
+        at = f"2025-{chance.randint(1, 12):02}-{chance.randint(1, 28):02}T0{chance.randint(0, 9)}:00:00Z"
         sent.append(link(a, b, observed_at=at, source=chance.choice(("crm", "web")), **more))
 
     for number in range(count):
@@ -153,7 +125,7 @@ async def test_a_file_comes_to_what_the_api_makes_of_it(own: Stores, settings_he
     assert [item["seq"] for item in feed] == sorted({item["seq"] for item in feed})
     assert answer.json["profile_id"] == got["identifiers"][some][1]
     rows = [orjson.loads(line) for line in errors.read_bytes().splitlines()]
-    assert [row["row"] for row in rows] == [1, 3, 5, 7, 9]
+    assert sorted(row["row"] for row in rows) == [1, 3, 5, 7, 9]
     assert all(row["errors"][0]["pointer"] for row in rows)
     assert b"nobody" not in errors.read_bytes()
 
@@ -260,7 +232,9 @@ async def test_an_export_comes_back_to_the_same_profiles_and_ids(
     assert [len(list(rows_of(folder, table))) for table in TABLES] == [rows[table.name] for table in TABLES]
 
     await wipe(own)
-    async with opened(settings_here, own) as made:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    async with opened(settings_here.model_copy(update={"data_dir": elsewhere}), own) as made:
         await restore_export(folder, await target_of(made.assembled), quiet)
         got = await content(made.assembled)
         for part in wanted:
