@@ -114,10 +114,14 @@ def _stands_alone(change: Change) -> bool:
 
 
 def _kind(change: Change) -> str:
-    """Changes of one kind are settled together: decisions, erasures, and all other evidence."""
+    """Changes of one kind are settled together: decisions, erasures, consent, and all other evidence. Whom consent
+    parts, they inherit from each other; whom other evidence parts, they do not.
+    """
     if isinstance(change, Decide):
         return "decides"
-    return "erases" if isinstance(change, Revoke) and change.erases else "says"
+    if isinstance(change, Revoke) and change.erases:
+        return "erases"
+    return "allows" if isinstance(change, Revoke | RecordConsent) else "says"
 
 
 def segments(changes: Sequence[tuple[Change, Origin]]) -> list[list[tuple[Change, Origin]]]:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping, Sequence
 
 from service.commands.world import Wanted, World
-from service.control.inheritance import ERASED, Consents, Ended, heirs, with_heirs, without_heirs
-from service.model.evidence import Assertion
+from service.control.inheritance import ERASED, Consents, Ended, granted_anew, heirs, with_heirs, without_heirs
+from service.model.evidence import Assertion, ConsentRecord
 from service.model.identifiers import IdentifierKey, LinkId, ProfileId
 
 
-def companies(world: World) -> dict[ProfileId, Consents]:
-    """The consents of everybody in the profiles that links ended in, before they are settled; of those erased too."""
-    found: dict[ProfileId, Consents] = {}
-    for one in world.ended:
-        if one.profile not in found:
-            own = {key: world.state(key).consents for key in world.members[one.profile]}
-            found[one.profile] = {**own, **world.gone.get(one.profile, {})}
-    return found
+def companies(world: World, profiles: Iterable[ProfileId]) -> dict[ProfileId, Consents]:
+    """The consents of everybody in the profiles of a region in which links end, before it is settled; of those erased
+    too. Also profiles that none of these links is in can come apart, where others join in their place.
+    """
+    if not world.parting:
+        return {}
+    return {
+        profile: {key: world.state(key).consents for key in world.members[profile]} | world.gone.get(profile, {})
+        for profile in profiles
+    }
 
 
 def bequeath(world: World, former: Mapping[ProfileId, Consents]) -> None:
@@ -35,13 +37,32 @@ def bequeath(world: World, former: Mapping[ProfileId, Consents]) -> None:
             world.restructured.add(key)
     world.ended.clear()
     world.gone.clear()
+    world.parting = False
 
 
 def parts_from_all(world: World, key: IdentifierKey) -> None:
     """Note that an identifier leaves everybody whom a steward's word joined it to, beside whom its links did."""
     state = world.state(key)
     if state.named and state.profile is not None:
+        world.parting = True
         world.ended.append(Ended(key, key, ERASED, state.profile, world.now))
+
+
+def end_inherited(world: World, key: IdentifierKey, grants: Sequence[ConsentRecord]) -> Generator[Wanted, None, None]:
+    """A grant ends what everybody in the profile inherited before it. Who joins them later is not spoken for."""
+    profile = world.state(key).profile
+    if not grants:
+        return
+    if profile is not None:
+        yield Wanted(profiles={profile})
+    for member in {key, *(world.members[profile] if profile is not None else ())}:
+        state = world.state(member)
+        kept = state.consents
+        for grant in grants:
+            kept = granted_anew(kept, grant)
+        if kept != state.consents:
+            world.change(state._replace(consents=kept))
+            world.restructured.add(member)
 
 
 def disinherit(world: World, keys: Iterable[IdentifierKey], link_id: LinkId) -> None:

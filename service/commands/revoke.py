@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 
-from service.commands.inherit import parts_from_all
+from service.commands.inherit import end_inherited, parts_from_all
 from service.commands.steps import SETTLE, Step
 from service.commands.world import Wanted, World
 from service.control.effective_consent import linking_permitted, with_record
@@ -46,6 +46,7 @@ def record_consents(world: World, key: IdentifierKey, records: list[ConsentRecor
         return
     linking = linking_permitted(consents, world.policy)
     world.change(state._replace(consents=consents, linking=linking, dead=False))
+    yield from end_inherited(world, key, [record for record in records if record.state == "granted"])
     if linking != state.linking:
         if not linking:
             parts_from_all(world, key)

@@ -200,7 +200,7 @@ def settle(world: World) -> Generator[Wanted, None, Settlement]:
     keys = _keys(world, found.region)
     yield from keep_promises(world, keys)
     yield Wanted(profiles=beyond(world, keys))
-    former = companies(world)
+    former = companies(world, _ids(found.region))
     settled = conclude(world, found)
     bequeath(world, former)
     return settled

@@ -82,6 +82,7 @@ class World:
         self.revocations: list[Revocation] = []
         self.erasures: list[Erasure] = []
         self.ended: list[Ended] = []
+        self.parting = False
         self.gone: dict[ProfileId, dict[IdentifierKey, tuple[ConsentRecord, ...]]] = {}
         self.tombs: dict[IdentifierKey, Tomb] = {}
         self.stored_states: dict[IdentifierKey, IdentifierState] = {}
@@ -227,6 +228,7 @@ class World:
 
     def ends(self, link: Link, via: str) -> None:
         """Note that an active link ends, and that what was refused until then stays in force on both of its sides."""
+        self.parting = True
         profile = self.state(link.a).profile
         if profile is not None and profile == self.state(link.b).profile:
             at = link.due if link.inactive == "expired" and link.due is not None else self.now
@@ -252,6 +254,7 @@ class World:
             self.touched |= self.members[state.profile]
             self.restructured |= self.members[state.profile]
             self.unversioned.add(state.profile)
+        self.parting = True
         self.seen_before.add(key)
         self.touched.discard(key)
         self.states[key] = IdentifierState(key, erased_at=tomb.at, base=tomb.base, dead=True)

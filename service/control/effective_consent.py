@@ -59,13 +59,16 @@ def newest(records: Iterable[ConsentRecord], purpose: str, regulation: str) -> C
     return max(own, key=lambda r: (r.at, _STRICTNESS[r.state]), default=None)
 
 
-def inherited(consents: Iterable[Sequence[ConsentRecord]], purpose: str, regulation: str) -> list[ConsentRecord]:
-    """The inherited refusals that are in force: no identifier here holds a grant dated after the link ended."""
-    about = [r for records in consents for r in records if r.purpose == purpose and r.regulation in (regulation, "")]
-    if not any(record.via is not None for record in about):
-        return []
-    granted = max((r.at for r in about if r.via is None and r.state == "granted"), default=None)
-    return [r for r in about if r.via is not None and (granted is None or granted <= r.at)]
+def inherited(records: Iterable[ConsentRecord], purpose: str, regulation: str) -> list[ConsentRecord]:
+    """What one identifier inherited and nobody with it has ended by a newer grant: for each link what came last."""
+    last: dict[str, ConsentRecord] = {}
+    for record in records:
+        if record.via is None or record.purpose != purpose or record.regulation not in (regulation, ""):
+            continue
+        known = last.get(record.via)
+        if known is None or (known.at, _STRICTNESS[known.state]) < (record.at, _STRICTNESS[record.state]):
+            last[record.via] = record
+    return [record for record in last.values() if record.state != "granted"]
 
 
 def effective(
@@ -83,7 +86,7 @@ def effective(
     for name in (regulation,) if regulation is not None else sorted(named) or ("",):
         said = [newest(records, purpose, name) for records in consents]
         if policy.combine == "strictest":
-            said += inherited(consents, purpose, name)
+            said += [heir for records in consents for heir in inherited(records, purpose, name)]
         own = [_of_record(record, policy, now) for record in said if record is not None]
         found.append(max(own, key=_stricter) if own else _unset(purpose, name, policy))
     return max(found, key=_stricter)

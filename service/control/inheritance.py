@@ -43,13 +43,11 @@ class Heir(NamedTuple):
 def refusals(of: Iterable[IdentifierKey], consents: Consents, linking_purpose: str) -> dict[tuple[str, str], str]:
     """(purpose, regulation) → the strictest refusal in force among some of the identifiers of one profile."""
     said = [consents.get(key, ()) for key in of]
-    everybody = list(consents.values())
     places = {(r.purpose, r.regulation) for records in said for r in records if r.purpose != linking_purpose}
     found: dict[tuple[str, str], str] = {}
     for purpose, regulation in sorted(places):
         records = [newest(own, purpose, regulation) for own in said]
-        standing = inherited(everybody, purpose, regulation)
-        records += [record for own in said for record in own if any(record is other for other in standing)]
+        records += [heir for own in said for heir in inherited(own, purpose, regulation)]
         states = [r.state for r in records if r is not None and r.regulation == regulation and r.state != "granted"]
         if states:
             found[purpose, regulation] = max(states, key=lambda state: _STRICTNESS[state])
@@ -66,7 +64,7 @@ def heirs(
     """
     if policy.combine != "strictest":
         return []
-    at = max(one.at for one in ended)
+    at = max((one.at for one in ended), default=now)
     found: list[Heir] = []
     for side in sides:
         beyond = refusals(sorted(consents.keys() - side), consents, policy.linking_purpose)
@@ -92,6 +90,22 @@ def with_heirs(consents: Sequence[ConsentRecord], records: Iterable[ConsentRecor
     kept = tuple(consents)
     for record in records:
         kept = with_record(kept, record)
+    return kept
+
+
+def granted_anew(consents: Sequence[ConsentRecord], grant: ConsentRecord) -> tuple[ConsentRecord, ...]:
+    """Consent records after somebody of the same profile granted: what was inherited before that for the purpose ends,
+    under the regulation of the grant. Where a refusal was for all of them, the grant is noted beside it.
+    """
+    kept = tuple(consents)
+    for via in sorted(
+        {r.via for r in consents if r.via is not None and r.purpose == grant.purpose and r.at < grant.at}
+    ):
+        noted = ConsentRecord(grant.purpose, grant.regulation, "granted", grant.at, SOURCE, via=via)
+        kept = with_record(kept, noted)
+        about = [r for r in kept if r.via == via and r.purpose == grant.purpose]
+        if not any(inherited(about, grant.purpose, r.regulation) for r in about):
+            kept = tuple(r for r in kept if r not in about)
     return kept
 
 

@@ -9,6 +9,7 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from service.control.effective_consent import effective
+from service.control.inheritance import granted_anew
 from service.model.changes import Change, Merge, ObserveLink, RecordConsent, RetractLink, Revoke, Split
 from service.model.evidence import ConsentRecord
 from service.model.identifiers import IdentifierKey
@@ -183,8 +184,14 @@ def _strict() -> Policy:
 
 
 def test_what_is_inherited_is_ended_by_a_newer_grant_only() -> None:
-    kept = ConsentRecord("ads", "GDPR", "withdrawn", 10, "inherited", via="lnk_1")
     policy = with_purposes(_strict())
-    for at, state in ((9, "withdrawn"), (10, "withdrawn"), (11, "granted")):
-        grant = ConsentRecord("ads", "GDPR", "granted", at)
-        assert effective([[kept], [grant]], "ads", "GDPR", policy, 20).state == state
+    for regulation in ("GDPR", ""):
+        kept = ConsentRecord("ads", regulation, "withdrawn", 10, "inherited", via="lnk_1")
+        for at, state in ((9, "withdrawn"), (10, "withdrawn"), (11, "granted")):
+            grant = ConsentRecord("ads", "GDPR", "granted", at)
+            assert effective([[kept], [grant]], "ads", "GDPR", policy, 20).state == "withdrawn", "who joins later"
+            found = effective([granted_anew([kept], grant), [grant]], "ads", "GDPR", policy, 20)
+            assert found.state == state
+        assert granted_anew([kept], ConsentRecord("ads", regulation, "granted", 11)) == ()
+        other = effective([granted_anew([kept], grant), [grant]], "ads", "CCPA", policy, 20)
+        assert other.state == ("withdrawn" if regulation == "" else "unknown")

@@ -103,7 +103,8 @@ async def get_consents(
     """What counts now of what was said about an identifier, newest first. There is one page."""
     caller_of(request, PRIVACY)
     services = services_of(request)
-    found = await services.archive.consents_of(key_in_url(namespace, value, services.policy()))
+    kept = await services.archive.consents_of(key_in_url(namespace, value, services.policy()))
+    found = [record for record in kept if record.via is None or record.state != "granted"]
     items = [kept_consent_json(record) for record in sorted(found, key=lambda r: (-r.at, r.purpose))]
     return respond({"items": items, "next_cursor": cursor})
 
