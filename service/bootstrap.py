@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,6 +14,7 @@ import orjson
 import structlog
 import uvicorn
 
+from service.after_restore import apply_again, bury_again, remains_below
 from service.api.app import ASGIApp, create_app
 from service.api.asgi import request_ids
 from service.api.auth import Keyring
@@ -34,6 +35,7 @@ from service.commands.gauges import Gauges
 from service.commands.graph_view import GraphView
 from service.commands.lookup import Lookup
 from service.commands.outbox import Outbox
+from service.commands.physical import Physical
 from service.commands.policies import Policies
 from service.commands.policy_examples import failing_examples
 from service.commands.refreshing import Refresher
@@ -44,7 +46,8 @@ from service.commands.timely import Timely
 from service.commands.write_path import WriteLimits, WritePath
 from service.control.link_ids import link_ids_under
 from service.control.policy_document import compile_policy
-from service.errors import FabricError, LocalStoreError, StartRefused
+from service.control.tombstones import tombstones_under
+from service.errors import LocalStoreError, StartRefused
 from service.graph import migrations
 from service.graph.answers import GraphAnswers
 from service.graph.archive import GraphArchive
@@ -58,6 +61,8 @@ from service.graph.ledger import GraphLedger
 from service.graph.newcomers import rows_of
 from service.graph.policies import GraphPolicies
 from service.graph.reader import GraphReader
+from service.graph.requests import GraphRequests
+from service.graph.scrubbing import GraphScrubber
 from service.graph.stretches import GraphStretches
 from service.graph.unread import GraphUnread
 from service.listening import base_url_of, listening_on
@@ -65,11 +70,10 @@ from service.local import Stores, local_stores
 from service.local.checkpoints import SignedCheckpoints
 from service.local.data_dir import remove_run_file, write_run_file
 from service.local.joined import joined_stores
-from service.local.journal import Journal, Refusal
+from service.local.journal import Journal
 from service.local.sealed import FOLDER as SEALED_FOLDER
 from service.local.sealed import SqliteSealed
 from service.local.secrets import api_keys, identity_key, webhook_secrets
-from service.model.changes import Origin, RecordConsent
 from service.resolution.profile_ids import births_under
 from service.settings import MIGRATIONS_FOLDER, Settings
 from service.telemetry import METRICS, configure_logs
@@ -169,13 +173,16 @@ async def assembled(
         sealed = SqliteSealed(settings.sealed_dir or settings.data_dir / SEALED_FOLDER)
         stack.callback(sealed.close)
         archive = GraphArchive(driver, database, sealed)
+        tombstones = tombstones_under(secret)
         chain, ends = Chain(secret), GraphChainEnds(driver, database)
         vouched = SignedCheckpoints(settings.checkpoint_dir or settings.data_dir, secret, settings.data_dir)
         checkpoints = Checkpoints(ends, vouched, settings.checkpoint_every)
         await hold_against(checkpoints, say)
-        ledger = GraphLedger(driver, database, chain, timeout_ms=settings.transaction_timeout_ms)
-        journal = Journal(settings.data_dir)
+        ledger = GraphLedger(driver, database, chain, tombstones, timeout_ms=settings.transaction_timeout_ms)
+        journal = Journal(settings.data_dir, tombstones)
         outbox = Outbox(ledger, cache, METRICS)
+        scrubber = GraphScrubber(driver, database)
+        physical = Physical(scrubber, sealed, tombstones, remains_below(settings))
         write_path = WritePath(
             ledger,
             outbox,
@@ -186,6 +193,7 @@ async def assembled(
             METRICS,
             limits,
             journal=journal,
+            erased=physical.erased,
         )
         sweeper = Sweeper(write_path, reader.is_due)
         timely = Timely(reader, archive, sweeper.apply_due, clock.now_ms)
@@ -214,18 +222,24 @@ async def assembled(
             policies,
             follower,
             Simulator(policies, ledger.look, births_under(secret), clock),
+            GraphRequests(driver, database),
         )
-        behind = journal.refusals(await founding.seq())
-        if behind:
-            await founding.advance(behind[-1].seq)
+        seq = await founding.seq()
+        behind, buried = journal.refusals(seq), journal.buried(seq)
+        if behind or buried:
+            await founding.advance(max([one.seq for one in behind] + [one.seq for one in buried]))
         outbox.start()
         stack.push_async_callback(outbox.stop)
         await ledger.plan_ahead()
+        await ledger.plan_erasure_ahead()
+        physical.start()
+        stack.push_async_callback(physical.stop)
         write_path.start()
         checkpoints.start()
         stack.push_async_callback(checkpoints.stop)
         stack.push_async_callback(write_path.stop)
-        await _apply_again(write_path, behind, say)
+        await bury_again(write_path, scrubber, tombstones, buried, say)
+        await apply_again(write_path, behind, say)
         follower.start()
         stack.push_async_callback(follower.stop)
         refresher.start()
@@ -274,24 +288,6 @@ async def serve(settings: Settings, say: Say) -> None:
             if settings.sample and await instance.founding.is_empty():
                 await _load_sample(instance, say)
             await _serve_until_told(settings, stores, instance, listening, base_url, say)
-
-
-async def _apply_again(write_path: WritePath, refusals: Sequence[Refusal], say: Say) -> None:
-    """The graph is older than its journal: an older backup was put back. No refusal may be lost by that."""
-    for refusal in refusals:
-        record = refusal.record
-        change = RecordConsent(
-            refusal.key,
-            ((record.purpose, record.state),),
-            record.regulation or None,
-            source=record.source or "",
-            at=record.at,
-        )
-        answered = await write_path.submit([change], Origin("service:journal"), lambda _: (200, b""))
-        if any(isinstance(outcome, FabricError) for outcome in answered.outcomes):
-            raise StartRefused(f"A refusal of the journal can't be applied again (its seq is {refusal.seq}).")
-    if refusals:
-        say(f"the graph was older than its journal: {len(refusals)} refusals applied again")
 
 
 @contextlib.asynccontextmanager

@@ -8,18 +8,17 @@
     ├── Invalid                      it can be read, and says something that can't be; with pointers
     │   ├── PolicyExamplesFail       a policy's own examples do not hold
     │   └── UnreadableWebhook        well signed; kept for inspection
-    │       └── NotSupportedYet
     ├── IdempotencyKeyReused
     ├── NotAuthenticated
     ├── NotAllowed
     ├── Unknown                      nothing of that name
     │   ├── UnknownIdentifier, UnknownProfile, UnknownLink, UnknownAssertion, UnknownReview, UnknownRevocation,
     │   │   UnknownDecision, UnknownPolicy, UnknownAudience
-    │   ├── UnknownProvider
+    │   ├── UnknownProvider, UnknownSubjectRequest
     ├── Erased                       there was an answer, and it named a person who is erased
     ├── Conflict                     against what is in force now
     │   ├── AssertedDifferent, ProfileTooLarge, ReviewClosed, RequestInProgress, WebhookIdReused,
-    │   │   NothingToRollBack
+    │   │   NothingToRollBack, SubjectRequestIdReused
     ├── TooLarge                     over a limit of the service
     │   ├── BodyTooLarge, TooManyItems
     ├── UnsupportedMedia
@@ -133,13 +132,6 @@ class UnreadableWebhook(Invalid):
     says = "The webhook is signed as it must be and can't be read. It is kept for inspection."
 
 
-class NotSupportedYet(UnreadableWebhook):
-    """A webhook asks for something that the service does not do yet."""
-
-    code = "not_supported_yet"
-    says = "The service does not do yet what this webhook asks for. It is kept for inspection."
-
-
 class PolicyExamplesFail(Invalid):
     """Examples that a policy holds itself to come out otherwise; it can't be put in force."""
 
@@ -251,8 +243,15 @@ class UnknownAudience(Unknown):
     says = "The policy has no audience of this name."
 
 
+class UnknownSubjectRequest(Unknown):
+    """There is no request of this id, or it has no results."""
+
+    code = "unknown_subject_request"
+    says = "This request is not known, or has nothing to be read."
+
+
 class Erased(FabricError):
-    """A stored answer named a person who has been erased since."""
+    """What is asked for, or sent, is about a person who has been erased."""
 
     code = "erased"
     says = "This answer named a person who has been erased."
@@ -306,6 +305,13 @@ class NothingToRollBack(Conflict):
 
     code = "nothing_to_roll_back"
     says = "No version of the policy was in force before this one."
+
+
+class SubjectRequestIdReused(Conflict):
+    """The same subject_request_id came with another body before."""
+
+    code = "subject_request_id_reused"
+    says = "This subject_request_id was used for another request."
 
 
 class RequestInProgress(Conflict):

@@ -20,6 +20,7 @@ from service.api.routes import (
     consents,
     decisions,
     links,
+    opendsr,
     operations,
     policies,
     profiles,
@@ -55,6 +56,7 @@ def create_app(services: Services, new_request_id: Callable[[], str]) -> ASGIApp
         audiences,
         policies,
         audit,
+        opendsr,
         webhooks,
     ):
         app.include_router(family.router, dependencies=[Depends(no_address_in_path)])

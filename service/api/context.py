@@ -16,6 +16,7 @@ from service.commands.lookup import Lookup
 from service.commands.policies import Policies
 from service.commands.ports import Archive, Audit, Reader
 from service.commands.simulate import Simulator
+from service.commands.subject import SubjectRequests
 from service.commands.timely import Timely
 from service.commands.unread import UnreadWebhooks
 from service.commands.write_path import WritePath
@@ -66,6 +67,7 @@ class Services:
     policies: Policies
     follower: Follower
     simulator: Simulator
+    requests: SubjectRequests
 
     def time_of(self, text: str | None) -> int | None:
         """`as_of` of a query in ms, None for now or a moment ahead. Raises Invalid."""

@@ -21,6 +21,7 @@ _MEANS = {
     403: "The roles of the key do not allow this.",
     404: "There is nothing of that name.",
     409: "The request contradicts what is in force.",
+    410: "It named a person who has been erased.",
     413: "Over a limit.",
     415: "Not JSON in UTF-8.",
     422: "Something in the request can't be; the pointers say what.",
@@ -45,6 +46,12 @@ def answers(model: type[BaseModel], *errors: int) -> dict[int | str, dict[str, A
             "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemOut"}}},
         }
     return found
+
+
+def created(model: type[BaseModel], *errors: int) -> dict[int | str, dict[str, Any]]:
+    """`responses=` of a route that answers with 201."""
+    found = answers(model, *errors)
+    return {201: found.pop(200), **found}
 
 
 def also_as(found: dict[int | str, dict[str, Any]], media_type: str, meaning: str) -> dict[int | str, dict[str, Any]]:

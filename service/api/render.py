@@ -183,6 +183,18 @@ def revocation_json(receipt: RevocationReceipt) -> Json:
     return {"revocation_id": receipt.revocation_id, "profiles": list(receipt.profiles), "enforced": True}
 
 
+def _gone(at: int | None) -> Json:
+    return {"state": "pending" if at is None else "done", "at": None if at is None else rfc3339(at)}
+
+
+def _physical(kept: Revocation) -> Json | None:
+    """What is physically gone of somebody erased. There is no event record yet, so nothing waits there."""
+    if not kept.erases:
+        return None
+    answered = None if kept.cached else kept.received_at
+    return {"graph": _gone(kept.gone_at), "cache": _gone(answered), "record": _gone(kept.received_at)}
+
+
 def kept_revocation_json(kept: Revocation) -> Json:
     """A revocation as it is kept, without the person."""
     return {
@@ -195,6 +207,7 @@ def kept_revocation_json(kept: Revocation) -> Json:
         "source": kept.source,
         "at": rfc3339(kept.at),
         "received_at": rfc3339(kept.received_at),
+        "physical": _physical(kept),
     }
 
 

@@ -125,7 +125,7 @@ class RevocationIn(Asked):
     """What a person withdraws. Without `regulation` all are meant; `*` is every purpose, the linking one too."""
 
     identifier: IdentifierIn
-    scope: Literal["purposes", "linking"]
+    scope: Literal["purposes", "linking", "erase"]
     purposes: list[Label] = Field(default=["*"], min_length=1, max_length=100)
     regulation: Label | None = None
     source: Label = "api"
@@ -285,8 +285,23 @@ class RevocationOut(BaseModel):
     enforced: bool
 
 
+class GoneOut(BaseModel):
+    """Whether a store still holds anything of an erased person that nobody is given."""
+
+    state: Literal["pending", "done"]
+    at: TimeText | None
+
+
+class PhysicalOut(BaseModel):
+    """What is physically gone, store by store."""
+
+    graph: GoneOut
+    cache: GoneOut
+    record: GoneOut
+
+
 class RevocationKept(RevocationOut):
-    """A revocation as it is kept; the person is not named."""
+    """A revocation as it is kept; the person is not named. `physical`: of an erasure."""
 
     scope: Literal["purposes", "linking", "erase"]
     purposes: list[str]
@@ -294,6 +309,7 @@ class RevocationKept(RevocationOut):
     source: str
     at: TimeText
     received_at: TimeText
+    physical: PhysicalOut | None
 
 
 class EdgeOut(LinkOut):

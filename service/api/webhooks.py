@@ -16,7 +16,7 @@ from service.api.errors import invalid
 from service.api.reading import identifier_of
 from service.api.schemas import IdentifierIn, Label, Time
 from service.api.webhook_signature import STANDARD
-from service.errors import Invalid, NotSupportedYet
+from service.errors import Invalid
 from service.model.changes import Change, RecordConsent, Revoke
 from service.model.identifiers import IdentifierKey
 from service.model.policy import Policy
@@ -89,7 +89,7 @@ class ConsentRevokedIn(_Sent):
 
 
 class PersonErasedIn(_Sent):
-    """A person is to be erased. Not supported yet."""
+    """A person is to be erased."""
 
     type: Literal["person.erased"]
     timestamp: Time | None = None
@@ -103,7 +103,7 @@ _HOOK: Final[TypeAdapter[Hook]] = TypeAdapter(Annotated[Hook, Field(discriminato
 def changes_of(provider: str, content: object, policy: Policy, now: int) -> list[Change]:
     """What a webhook asks for: one change for each of its identifiers. `now` in ms.
 
-    Raises Invalid with pointers into the webhook, NotSupportedYet.
+    Raises Invalid with pointers into the webhook.
     """
     try:
         hook = _HOOK.validate_python(content)
@@ -122,7 +122,7 @@ def changes_of(provider: str, content: object, policy: Policy, now: int) -> list
         return _recorded(keys, data, at, source, policy)
     if isinstance(data, RevokedData):
         return _revoked(keys, data, at, source, policy)
-    raise NotSupportedYet("Erasure by webhook is not supported yet. The webhook is kept for inspection.")
+    return [Revoke(key, "erase", source=source, at=at) for key in keys]
 
 
 def _recorded(

@@ -13,6 +13,8 @@ from service.model.changes import (
     ConsentReceipt,
     Decide,
     DecisionReceipt,
+    Disclose,
+    DiscloseReceipt,
     DraftPolicy,
     ExpireDue,
     Judge,
@@ -60,6 +62,7 @@ ACTIONS: dict[type[Change], str] = {
     ResolveAnew: "policy.resolved",
     ObserveTraits: "traits.observed",
     LookAgain: "audiences.refreshed",
+    Disclose: "subject.disclosed",
 }
 
 
@@ -166,6 +169,14 @@ def _one(origin: Origin, change: Change, receipt: Receipt, policy_version: int, 
     elif isinstance(change, ResolveAnew) and isinstance(receipt, PassReceipt):
         body |= {"action": ACTIONS[ResolveAnew], "outcome": f"{receipt.running.done} of {receipt.running.total}"}
         reason = ""
+    elif isinstance(change, Disclose) and isinstance(receipt, DiscloseReceipt):
+        body |= {
+            "action": ACTIONS[Disclose],
+            "subject": pseudonym(change.identifier),
+            "profile_id": receipt.profile_id,
+            "outcome": change.kind,
+        }
+        reason = ""
     elif isinstance(change, Decide) and isinstance(receipt, DecisionReceipt):
         return [body | _decision(change, receipt, pseudonym)]
     else:
@@ -217,5 +228,6 @@ def cause_of(segment: Sequence[tuple[Change, Origin]]) -> dict[str, object]:
         return {"actor": "service:expiry", "action": "links.expired", "reason": ""}
     actors = sorted({origin.actor for _, origin in segment})
     actions = sorted({ACTIONS[type(change)] for change, _ in segment})
-    reason = getattr(segment[0][0], "reason", "") if len(segment) == 1 else ""
+    erases = any(isinstance(change, Revoke) and change.erases for change, _ in segment)
+    reason = getattr(segment[0][0], "reason", "") if len(segment) == 1 and not erases else ""
     return {"actor": ",".join(actors[:5]), "action": ",".join(actions), "reason": reason}

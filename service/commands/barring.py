@@ -62,6 +62,7 @@ def _neighbours(world: World, key: IdentifierKey) -> dict[IdentifierKey, tuple[i
     links = {
         link_id: (other, FOREVER if due is None else due, profile)
         for link_id, other, due, profile in world.ends_of.get(key, ())
+        if not world.state(other).dead
     }
     for link_id in world.links_at.get(key, ()):
         link = world.links[link_id]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from service.commands import (
     audiences,
     decisions,
+    erase,
     observe,
     policy_acts,
     resolve_anew,
@@ -15,6 +16,7 @@ from service.commands import (
     review,
     revoke,
     steward,
+    subject,
 )
 from service.commands.account import cause_of
 from service.commands.announce import ASSERTION, Event, events_of
@@ -30,6 +32,7 @@ from service.model.changes import (
     ActivatePolicy,
     Change,
     Decide,
+    Disclose,
     DraftPolicy,
     Evidence,
     ExpireDue,
@@ -45,6 +48,7 @@ from service.model.changes import (
     ResolveAnew,
     Restore,
     RetractLink,
+    RevocationReceipt,
     Revoke,
     Split,
     StewardReceipt,
@@ -84,7 +88,7 @@ def wanted_by(change: Change) -> Wanted:
         case RecordConsent():
             return revoke.wanted_by_consent(change)
         case Revoke():
-            return revoke.wanted_by_revocation(change)
+            return erase.wanted_by_erasure(change) if change.erases else revoke.wanted_by_revocation(change)
         case ExpireDue():
             return observe.wanted_by_expiry(change)
         case Restore():
@@ -95,6 +99,8 @@ def wanted_by(change: Change) -> Wanted:
             return audiences.wanted_by_looking(change)
         case DraftPolicy() | ActivatePolicy() | ResolveAnew():
             return Wanted()  # they say themselves what they need
+        case Disclose():
+            return subject.wanted_by_disclosure(change)
         case Decide():
             return Wanted()  # it is made on the profile as stored, see `decisions`
 
@@ -117,7 +123,8 @@ def step_of(world: World, change: Evidence, origin: Origin, new_id: NewId) -> St
         case RecordConsent():
             return revoke.record_consent(world, change, new_id)
         case Revoke():
-            return revoke.revoke(world, change, origin.actor, new_id("rev"))
+            carry = erase.erase if change.erases else revoke.revoke
+            return carry(world, change, origin.actor, new_id("rev"))
         case ExpireDue():
             return observe.expire_due(world, change)
         case Restore():
@@ -132,6 +139,8 @@ def step_of(world: World, change: Evidence, origin: Origin, new_id: NewId) -> St
             return policy_acts.activate_policy(world, change)
         case ResolveAnew():
             return resolve_anew.resolve_anew(world, change)
+        case Disclose():
+            return subject.disclose(world, change)
 
 
 def _stands_alone(change: Change) -> bool:
@@ -139,13 +148,23 @@ def _stands_alone(change: Change) -> bool:
     return isinstance(change, Merge | Split | Undo | Judge)
 
 
+def _kind(change: Change) -> str:
+    """Changes of one kind are settled together: decisions, erasures, consent, and all other evidence. Whom consent
+    parts, they inherit from each other; whom other evidence parts, they do not.
+    """
+    if isinstance(change, Decide):
+        return "decides"
+    if isinstance(change, Revoke) and change.erases:
+        return "erases"
+    return "allows" if isinstance(change, Revoke | RecordConsent) else "says"
+
+
 def segments(changes: Sequence[tuple[Change, Origin]]) -> list[list[tuple[Change, Origin]]]:
     """Runs of changes that are settled together, in order."""
     found: list[list[tuple[Change, Origin]]] = []
     for item in changes:
         first = found[-1][0][0] if found else None
-        decides = isinstance(item[0], Decide)
-        if first is None or _stands_alone(item[0]) or _stands_alone(first) or decides != isinstance(first, Decide):
+        if first is None or _stands_alone(item[0]) or _stands_alone(first) or _kind(item[0]) != _kind(first):
             found.append([])
         found[-1].append(item)
     return found
@@ -159,6 +178,7 @@ class Carrier:
         self.world = self._world = world
         self._new_id = new_id
         self._stored: dict[IdentifierKey, Profile] = {}
+        self._erased: frozenset[IdentifierKey] = frozenset()
 
     async def load(self, wanted: Wanted) -> None:
         """Bring in what is wanted and not here yet."""
@@ -198,6 +218,8 @@ class Carrier:
         await self.load(wanted)
         if decided:
             self._stored = await self._turn.profiles(sorted(decided))
+            unknown = sorted(decided - self._stored.keys())
+            self._erased = await self._turn.erased(unknown) if unknown else frozenset()
         if self._world.behind:
             await self._flip(flip_due(self._world, wanted.identifiers), carried)
         for index, segment in enumerate(segments(changes)):
@@ -214,7 +236,7 @@ class Carrier:
     async def _segment(self, segment: Sequence[tuple[Change, Origin]], carried: Carried) -> None:
         if isinstance(segment[0][0], Decide):
             asked = [change for change, _ in segment if isinstance(change, Decide)]
-            carried.outcomes += decisions.decided(self._world, asked, self._stored, self._new_id)
+            carried.outcomes += decisions.decided(self._world, asked, self._stored, self._erased, self._new_id)
             return
         begun: list[Step | Outcome] = []
         for change, origin in segment:
@@ -272,14 +294,19 @@ class Carrier:
         for (change, _), outcome in zip(segment, outcomes, strict=True):
             if isinstance(outcome, FabricError):
                 continue
-            if isinstance(change, Revoke | RecordConsent):
+            if isinstance(change, Revoke) and change.erases and isinstance(outcome, RevocationReceipt):
+                told: list[Event] = [
+                    {"type": "person.erased", "profile_id": profile_id} for profile_id in outcome.profiles
+                ]
+                events += [event for event in told if event not in events]
+            elif isinstance(change, Revoke | RecordConsent):
                 profile = self._world.state(change.identifier).profile
                 if profile is not None:
                     events.append({"type": "consent.changed", "profile_id": profile})
             elif isinstance(outcome, PolicyReceipt) and outcome.former is not None:
                 version = outcome.kept.version
-                told = {"policy_version": version, "former": outcome.former}
-                events.append({"type": "policy.activated", "profile_id": None, **told})
+                versions = {"policy_version": version, "former": outcome.former}
+                events.append({"type": "policy.activated", "profile_id": None, **versions})
             elif isinstance(outcome, StewardReceipt) and outcome.applied:
                 shown = sorted({grouping.profile_id for grouping in (*outcome.before, *outcome.after)})
                 events.append({"type": ASSERTION, "profile_id": None, "profiles": shown})

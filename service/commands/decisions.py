@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 import orjson
@@ -32,6 +32,7 @@ def decided(
     world: World,
     asked: Sequence[Decide],
     stored: Mapping[IdentifierKey, Profile],
+    erased: Collection[IdentifierKey],
     new_id: Callable[[str], str],
 ) -> list[DecisionReceipt]:
     """A decision for each, in order. Everything before them in the turn has been settled."""
@@ -45,6 +46,7 @@ def decided(
             change.regulation,
             world.policy,
             world.now,
+            erased=change.identifier in erased,
         )
         decision_id = new_id("dec")
         body = orjson.dumps(decision_json(decision_id, decision)).decode()

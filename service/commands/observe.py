@@ -6,10 +6,11 @@ from collections.abc import Collection, Generator, Iterable
 from dataclasses import replace
 from itertools import groupby
 
+from service.commands.inherit import disinherit
 from service.commands.steps import SETTLE, Step
 from service.commands.waiting import lapse, lapses
 from service.commands.world import Wanted, World
-from service.errors import UnknownLink
+from service.errors import Erased, UnknownLink
 from service.model.changes import ExpireDue, LinkReceipt, ObserveLink, RetractLink, SweepReceipt
 from service.model.evidence import Link
 from service.model.identifiers import IdentifierKey, LinkId, ProfileId, pair_of
@@ -67,9 +68,17 @@ def receipt_of(world: World, link_id: LinkId, asked: IdentifierKey, *, duplicate
     return LinkReceipt(link_id, "withheld" if reason else "linked", reason, profile_id)
 
 
+def is_refused(world: World, link: Link) -> bool:
+    """Whether the link is about somebody erased: without fresh consent since, or observed before that."""
+    ends = (world.state(link.a), world.state(link.b))
+    return any(e.dead or (e.erased_at is not None and link.observed_at <= e.erased_at) for e in ends)
+
+
 def observe_link(world: World, change: ObserveLink) -> Step:
-    """Take a link in, or update it where it was sent before. Never raises for what the evidence says."""
+    """Take a link in, or update it where it was sent before. Raises Erased, and nothing else for what it says."""
     seen = _link_of(change, world.policy, world.now)
+    if is_refused(world, seen):
+        raise Erased("This evidence is about a person who has been erased.")
     known = world.links.get(change.link_id)
     link = seen if known is None else updated(known, seen)
     duplicate = link is known
@@ -96,6 +105,7 @@ def retract_link(world: World, change: RetractLink) -> Step:
     link = world.links[change.link_id]
     if link.retracted_at is None:
         world.set_link(replace(link, retracted_at=world.now, due=None))
+        disinherit(world, link.pair, link.link_id)
     yield SETTLE
     return receipt_of(world, change.link_id, link.a)
 

@@ -81,16 +81,23 @@ class Outbox:
         """These were marked."""
         self._through.difference_update(seqs)
 
-    def when_through(self, seq: int, answer: Callable[[bool], None]) -> None:
-        """Call `answer` once the drops of all sequences up to `seq` are through (True) or can't be done now (False)."""
-        previous = self._last
-        self._last = asyncio.create_task(self._finish(previous, seq, answer), name="cache drops")
+    def when_through(self, seq: int, answer: Callable[[bool], None], *, noted: bool = False) -> None:
+        """Call `answer` once the drops of all sequences up to `seq` are through (True) or can't be done now (False).
 
-    async def _finish(self, previous: asyncio.Task[None] | None, seq: int, answer: Callable[[bool], None]) -> None:
+        `noted`: not before the graph knows that they are through and names nobody in them any more.
+        """
+        previous = self._last
+        self._last = asyncio.create_task(self._finish(previous, seq, answer, noted), name="cache drops")
+
+    async def _finish(
+        self, previous: asyncio.Task[None] | None, seq: int, answer: Callable[[bool], None], noted: bool
+    ) -> None:
         if previous is not None and not previous.done():
             await asyncio.wait([previous])
         try:
             await self._drop(seq)
+            if noted:
+                await self._mark()
         except StoreUnavailable:
             answer(False)
         except Exception:

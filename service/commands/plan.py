@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from service.commands.desk import Deskwork
-from service.commands.world import Version, World
+from service.commands.world import Erasure, Version, World
 from service.model.cached import POLICY_KEY
 from service.model.changes import DecisionReceipt, Remembered, Revocation
 from service.model.evidence import Assertion, ConsentRecord, Hand, Link, Reason
 from service.model.identifiers import IdentifierKey, ProfileId
 from service.model.profile import Profile
-from service.model.state import IdentifierState
+from service.model.state import IdentifierState, Tomb
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +69,13 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class StoredAnswer:
-    """An answer kept for its Idempotency-Key."""
+    """An answer kept for its Idempotency-Key. `names`: the identifiers in it, `profiles`: the ids of profiles."""
 
     remembered: Remembered
     status: int
     body: bytes
+    names: tuple[IdentifierKey, ...] = ()
+    profiles: tuple[ProfileId, ...] = ()
 
 
 @dataclass(slots=True)
@@ -104,6 +106,8 @@ class Plan:
     desk: Deskwork | None = None
     memberships: list[tuple[ProfileId, list[str], list[str]]] = field(default_factory=list)
     reviews_more: int = 0
+    erasures: list[Erasure] = field(default_factory=list)
+    tombs: list[tuple[IdentifierKey, Tomb]] = field(default_factory=list)
 
     @property
     def changes_graph(self) -> bool:
@@ -122,6 +126,8 @@ class Plan:
             or self.entries
             or self.ids
             or self.desk
+            or self.erasures
+            or self.tombs
         )
 
 
@@ -161,6 +167,9 @@ def _changed_states(world: World, plan: Plan) -> None:
     for key, state in world.states.items():
         stored = world.stored_states.get(key)
         if stored is state:
+            continue
+        if state.dead:
+            plan.tombs.append((key, Tomb(state.erased_at or 0, state.base, state.consents)))
             continue
         bar = world.bar(key)
         plan.bars[key] = bar
@@ -220,6 +229,7 @@ def plan_of(world: World) -> Plan:
     plan.lowered = {pid: due for pid, due in world.lowered.items() if pid not in world.versions}
     plan.consents = list(world.recorded)
     plan.revocations = list(world.revocations)
+    plan.erasures = list(world.erasures)
     drops = set(world.seen_before)
     for stored in plan.profiles:
         if stored.profile is not None:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from service.commands.announce import Event
 from service.commands.newcomers import Newcomers
 from service.commands.plan import Entry, Plan, StoredAnswer
-from service.commands.world import Loaded, Wanted
+from service.commands.world import Erasure, Loaded, Wanted
 from service.model.cached import Fill, Lease, NoValue
 from service.model.changes import Revocation
 from service.model.evidence import Assertion, ConsentRecord, Link, Reason, Verdict
@@ -80,6 +80,9 @@ class Turn(Protocol):
     async def profiles(self, keys: Sequence[IdentifierKey]) -> dict[IdentifierKey, Profile]:
         """The profile of each identifier that is in one, as stored under the lock."""
 
+    async def erased(self, keys: Sequence[IdentifierKey]) -> frozenset[IdentifierKey]:
+        """Those of the identifiers of which there is nothing but a tombstone."""
+
     async def answers(self, keys: Sequence[str]) -> dict[str, StoredAnswer]:
         """Answers stored under these idempotency keys."""
 
@@ -121,8 +124,12 @@ class Ledger(Protocol):
 class Journal(Protocol):
     """What remembers refusals outside the graph."""
 
-    def append(self, seq: int, refusals: Sequence[tuple[IdentifierKey, ConsentRecord]]) -> None:
-        """Remember refusals of one turn; returns once they are on the disk. Raises OSError."""
+    def append(
+        self, seq: int, refusals: Sequence[tuple[IdentifierKey, ConsentRecord]], erasures: Sequence[Erasure] = ()
+    ) -> None:
+        """Remember refusals and erasures of one turn, and forget what was refused by those erased; returns once that is
+        on the disk. Raises OSError.
+        """
 
 
 class Reader(Protocol):

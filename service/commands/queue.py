@@ -74,8 +74,14 @@ class Job:
 
     @property
     def alone(self) -> bool:
-        """A preview, what was resolved ahead, and a change of the policy that the turn goes by has one to itself."""
-        return bool(self.newcomers) or self.is_preview or isinstance(next(iter(self.changes), None), ActivatePolicy)
+        """What was resolved ahead, a preview, an erasure, and a change of the policy that turns go by is by itself."""
+        activates = isinstance(next(iter(self.changes), None), ActivatePolicy)
+        return bool(self.newcomers) or self.is_preview or self.erases or activates
+
+    @property
+    def erases(self) -> bool:
+        """Whether a person is to be erased: nothing else of the same turn may name them."""
+        return any(isinstance(change, Revoke) and change.erases for change in self.changes)
 
     @property
     def is_whole(self) -> bool:

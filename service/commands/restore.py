@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from dataclasses import replace
 
+from service.commands.observe import is_refused
 from service.commands.steps import SETTLE, Step
 from service.commands.steward import set_hand
 from service.commands.world import Wanted, World
@@ -70,7 +71,7 @@ def _bound(which: Callable[[int, int], int], a: int | None, b: int | None) -> in
 
 
 def _link(world: World, link: Link) -> bool:
-    if link.link_id in world.links:
+    if link.link_id in world.links or is_refused(world, link):
         return False
     due = None if link.retracted_at is not None else due_of(link, world.policy)
     world.set_link(replace(link, due=due, inactive=None))

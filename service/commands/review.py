@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from service.commands.inherit import disinherit_across
 from service.commands.steps import SETTLE, Step, groupings
 from service.commands.steward import refuse_different, refuse_too_large
 from service.commands.world import Wanted, World
@@ -45,6 +46,7 @@ def judge(world: World, change: Judge, actor: str, new_id: AssertionId) -> Step:
             assertion = replace(assertion, seniors=link.pair, named=frozenset(link.pair))
         else:
             assertion = replace(assertion, sides=(frozenset((link.a,)), frozenset((link.b,))))
+            yield from disinherit_across(world, assertion)
         world.set_assertion(assertion)
     settled = yield SETTLE
     assert settled is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 
+from service.commands.inherit import end_inherited, parts_from_all
 from service.commands.steps import SETTLE, Step
 from service.commands.world import Wanted, World
 from service.control.effective_consent import with_record
@@ -28,15 +29,28 @@ def _purposes(change: Revoke, policy: Policy) -> tuple[str, ...]:
 
 
 def record_consents(world: World, key: IdentifierKey, records: list[ConsentRecord]) -> Generator[Wanted, None, None]:
-    """Put consent records into the evidence; where they change whether `key` may be linked, its links follow."""
+    """Put consent records into the evidence; where they change whether `key` may be linked, its links follow.
+
+    Of somebody erased counts what is dated after that; a grant among it begins a new person.
+    """
     state = world.state(key)
+    if state.erased_at is not None:
+        records = [record for record in records if record.at > (state.erased_at or 0)]
+    dead = state.dead and not any(record.state == "granted" for record in records)
     consents = state.consents
     for record in records:
         consents = with_record(consents, record)
-        world.recorded.append((key, record))
+        if not dead:
+            world.recorded.append((key, record))
+    if dead:
+        world.change(state._replace(consents=consents))
+        return
     linking = linkable(key, consents, world.policy)
-    world.change(state._replace(consents=consents, linking=linking))
+    world.change(state._replace(consents=consents, linking=linking, dead=False))
+    yield from end_inherited(world, key, [record for record in records if record.state == "granted"])
     if linking != state.linking:
+        if not linking:
+            parts_from_all(world, key)
         yield Wanted(links_of={key})
         for link_id in sorted(world.links_at.get(key, ())):
             world.set_link(world.links[link_id])
@@ -83,7 +97,7 @@ def revoke(world: World, change: Revoke, actor: str, new_id: str) -> Step:
         ConsentRecord(purpose, change.regulation or "", "withdrawn", at, change.source or None, received_at=world.now)
         for purpose in purposes
     ]
-    before = world.state(change.identifier).profile
+    before, dead = world.state(change.identifier).profile, world.state(change.identifier).dead
     yield from record_consents(world, change.identifier, withdrawn)
     settled = yield SETTLE
     assert settled is not None
@@ -99,9 +113,10 @@ def revoke(world: World, change: Revoke, actor: str, new_id: str) -> Step:
             change.source,
             at,
             world.now,
-            change.reason,
+            "" if dead else change.reason,
             actor,
             profiles,
+            nameless=dead,
         )
     )
     return RevocationReceipt(new_id, profiles)

@@ -16,6 +16,7 @@ from typing import Any, Final, Literal, NamedTuple, Protocol
 import structlog
 
 from service.errors import FabricError
+from service.model.identifiers import IdentifierKey
 
 log = structlog.get_logger()
 Kind = Literal["audit", "turns", "past"]
@@ -108,6 +109,9 @@ class SealedFile(Protocol):
 
     async def views_at(self, profiles: Sequence[str], at: int) -> dict[str, str]:
         """How profiles looked at a time (ms)."""
+
+    async def forget(self, keys: Sequence[IdentifierKey]) -> None:
+        """Take out whatever names these identifiers; it is overwritten. Returns once that is on the disk."""
 
 
 class Stretches(Protocol):

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from service.commands.barring import keep_promises
 from service.commands.compose import due_among
+from service.commands.inherit import bequeath, companies
 from service.commands.steps import Move, Settlement
 from service.commands.waiting import beyond, worth_in
 from service.commands.world import Wanted, World
@@ -194,4 +195,7 @@ def settle(world: World) -> Generator[Wanted, None, Settlement]:
     keys = _keys(world, found.region)
     yield from keep_promises(world, keys)
     yield Wanted(profiles=beyond(world, keys))
-    return conclude(world, found)
+    former = companies(world, _ids(found.region))
+    settled = conclude(world, found)
+    bequeath(world, former)
+    return settled

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable
 from dataclasses import replace
 
+from service.commands.inherit import disinherit_across
 from service.commands.settle import partition
 from service.commands.steps import SETTLE, Settlement, Step, groupings
 from service.commands.world import Wanted, World
@@ -73,7 +74,7 @@ def _rehold(world: World, key: IdentifierKey) -> Generator[Wanted, None, None]:
     """Work out anew which id an identifier holds, loading the hands that decide it."""
     yield Wanted(ids=set(world.state(key).handed))
     hands = [hand for profile_id in world.state(key).handed for hand in world.hands[profile_id]]
-    counter = 0
+    base = counter = world.state(key).base
     while True:
         born = world.births(key, counter)
         yield Wanted(ids={born})
@@ -82,8 +83,8 @@ def _rehold(world: World, key: IdentifierKey) -> Generator[Wanted, None, None]:
         if latest is None or latest.to == key:
             break
         counter += 1
-    held = held_by(key, hands, world.births)
-    world.change(world.state(key)._replace(holds=None if held == world.births(key, 0) else held))
+    held = held_by(key, hands, world.births, base)
+    world.change(world.state(key)._replace(holds=None if held == world.births(key, base) else held))
     if world.state(key).first_seen is not None:
         world.touched.add(key)
 
@@ -178,6 +179,7 @@ def split(world: World, change: Split, actor: str, new_id: AssertionId) -> Step:
         reason=change.reason,
         actor=actor,
     )
+    yield from disinherit_across(world, assertion)
     world.set_assertion(assertion)
     yield from set_hand(world, hand, in_force_now=True)
     settled = yield SETTLE

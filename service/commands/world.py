@@ -6,11 +6,16 @@ difference. Nothing here does I/O; what is missing is asked for through `Wanted`
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
-from service.commands.desk import DeskLoaded, DeskWanted, Deskwork
+from service.commands.desk import Deskwork
+from service.commands.loads import FOREVER as FOREVER
+from service.commands.loads import LinkEnd
+from service.commands.loads import Loaded as Loaded
+from service.commands.loads import Wanted as Wanted
+from service.control.inheritance import ERASED, Ended
 from service.control.linking import linkable
 from service.model.changes import Revocation
 from service.model.evidence import Assertion, Bond, ConsentRecord, Hand, Link, Reason, Tier
@@ -18,80 +23,18 @@ from service.model.identifiers import AssertionId, IdentifierKey, LinkId, Pair, 
 from service.model.policy import Namespace, Policy
 from service.model.policy_versions import Desk
 from service.model.profile import Profile
-from service.model.state import IdentifierState
+from service.model.state import IdentifierState, Tomb
 from service.resolution.activity import inactive_of
 from service.resolution.profile_ids import Births
 from service.resolution.ranking import bar_of
 
-FOREVER: Final = 1 << 62
-LinkEnd = tuple[LinkId, IdentifierKey, int | None, ProfileId | None]
 
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """An identifier that goes for good, and what is left of it."""
 
-@dataclass(slots=True)
-class Wanted:
-    """What the next load has to bring.
-
-    `pairs`: all links between them. `links_of`: all live links of these identifiers, with the other ends. `profiles`:
-    present members with their live links and the other ends. `ids`: who holds a profile id, and its hands. `due`: so
-    many of the links that have fallen due. `around`: with each identifier its profile, as if that were wanted too.
-    `ends_of`: of the active links of these identifiers only where they lead and when they end.
-    """
-
-    identifiers: set[IdentifierKey] = field(default_factory=set)
-    pairs: set[Pair] = field(default_factory=set)
-    links: set[LinkId] = field(default_factory=set)
-    links_of: set[IdentifierKey] = field(default_factory=set)
-    profiles: set[ProfileId] = field(default_factory=set)
-    ids: set[ProfileId] = field(default_factory=set)
-    assertions: set[AssertionId] = field(default_factory=set)
-    due: int = 0
-    around: bool = False
-    ends_of: set[IdentifierKey] = field(default_factory=set)
-    desk: DeskWanted | None = None
-
-    def __bool__(self) -> bool:
-        named = (self.identifiers, self.pairs, self.links, self.links_of, self.profiles, self.ids, self.assertions)
-        return any((*named, self.ends_of)) or self.desk is not None
-
-    def add(self, other: Wanted) -> None:
-        """Want what `other` wants as well."""
-        self.identifiers |= other.identifiers
-        self.pairs |= other.pairs
-        self.links |= other.links
-        self.links_of |= other.links_of
-        self.profiles |= other.profiles
-        self.ids |= other.ids
-        self.assertions |= other.assertions
-        self.due = max(self.due, other.due)
-        self.around |= other.around
-        self.ends_of |= other.ends_of
-
-
-@dataclass(slots=True)
-class Loaded:
-    """What a load brought.
-
-    `profiles`: id → present members. `unfollowed`: members whose links were left out because they bridge nothing.
-    `dues`: until when each profile holds. `born`: id → the identifier that it was born from. `hands`: those in force,
-    by id. `due`: the links that have fallen due. `ends_of`: for each link its id, other end, due time (ms) and profile.
-    `bars`: why an identifier bridged nothing when it was last written.
-    """
-
-    identifiers: list[IdentifierState] = field(default_factory=list)
-    links: list[Link] = field(default_factory=list)
-    withheld: dict[LinkId, Reason] = field(default_factory=dict)
-    reviews: dict[LinkId, float] = field(default_factory=dict)
-    profiles: dict[ProfileId, list[IdentifierKey]] = field(default_factory=dict)
-    unfollowed: set[IdentifierKey] = field(default_factory=set)
-    dues: dict[ProfileId, int | None] = field(default_factory=dict)
-    audiences: dict[ProfileId, tuple[str, ...]] = field(default_factory=dict)
-    born: dict[ProfileId, IdentifierKey] = field(default_factory=dict)
-    hands: dict[ProfileId, tuple[Hand, ...]] = field(default_factory=dict)
-    assertions: list[Assertion] = field(default_factory=list)
-    due: list[LinkId] = field(default_factory=list)
-    bars: dict[IdentifierKey, Reason] = field(default_factory=dict)
-    desk: DeskLoaded | None = None
-    ends_of: dict[IdentifierKey, list[LinkEnd]] = field(default_factory=dict)
+    key: IdentifierKey
+    tomb: Tomb
 
 
 def _counted(counts: Mapping[str, int], other: IdentifierKey, step: int) -> Mapping[str, int]:
@@ -141,6 +84,11 @@ class World:
         self.recorded: list[tuple[IdentifierKey, ConsentRecord]] = []
         self.revocations: list[Revocation] = []
         self.stored_bars: dict[IdentifierKey, Reason] = {}
+        self.erasures: list[Erasure] = []
+        self.ended: list[Ended] = []
+        self.parting = False
+        self.gone: dict[ProfileId, dict[IdentifierKey, tuple[ConsentRecord, ...]]] = {}
+        self.tombs: dict[IdentifierKey, Tomb] = {}
         self.stored_states: dict[IdentifierKey, IdentifierState] = {}
         self.stored_links: dict[LinkId, tuple[Link, Reason | None, float | None]] = {}
         self.stored_hands: dict[ProfileId, tuple[Hand, ...]] = {}
@@ -171,8 +119,12 @@ class World:
                 self.states[state.key] = self.stored_states[state.key] = state
                 if state.key in loaded.bars:
                     self.stored_bars[state.key] = loaded.bars[state.key]
+        for key, tomb in loaded.tombs.items():
+            if key not in self.tombs:
+                self.tombs[key] = tomb
+                self._unknown.pop(key, None)
         for link in loaded.links:
-            if link.link_id not in self.links:
+            if link.link_id not in self.links and not (self.erasures and self._is_gone(link)):
                 self._put(link)
                 reason, review = loaded.withheld.get(link.link_id), loaded.reviews.get(link.link_id)
                 self.withheld[link.link_id], self.reviews[link.link_id] = reason, review
@@ -204,7 +156,7 @@ class World:
     def missing(self, wanted: Wanted) -> Wanted:
         """The part of `wanted` that is not here yet."""
         return Wanted(
-            {key for key in wanted.identifiers if key not in self.states},
+            {key for key in wanted.identifiers if key not in self.states and key not in self.tombs},
             {pair for pair in wanted.pairs if pair not in self._pairs_known},
             {link_id for link_id in wanted.links if link_id not in self.links},
             {key for key in wanted.links_of if key not in self._links_of_known},
@@ -223,6 +175,9 @@ class World:
 
     # ---- evidence
 
+    def _is_gone(self, link: Link) -> bool:
+        return self.state(link.a).dead or self.state(link.b).dead
+
     def _put(self, link: Link) -> None:
         self.links[link.link_id] = link
         self.links_at.setdefault(link.a, set()).add(link.link_id)
@@ -232,7 +187,11 @@ class World:
         """The identifier as it stands, or a new one of which nothing is known."""
         found = self.states.get(key) or self._unknown.get(key)
         if found is None:
-            found = self._unknown[key] = IdentifierState(key, linking=linkable(key, (), self.policy))
+            found = IdentifierState(key, linking=linkable(key, (), self.policy))
+            tomb = self.tombs.get(key) if self.tombs else None
+            if tomb is not None:
+                found = found._replace(consents=tomb.consents, erased_at=tomb.at, base=tomb.base, dead=True)
+            self._unknown[key] = found
         return found
 
     def change(self, state: IdentifierState) -> None:
@@ -262,16 +221,59 @@ class World:
         known = self.links.get(link.link_id)
         if known is None or (known.inactive, known.confidence) != (link.inactive, link.confidence):
             self.restructured.update(link.pair)
-        was, lasted = self._counts(link.pair), [self._lasts(link.pair, key) for key in link.pair]
-        self._put(link)
+        if known is not None and known.inactive is None and link.inactive in ("expired", "link_not_permitted"):
+            self.ends(link, link.link_id)
+        with self._recounted(link.pair):
+            self._put(link)
         self.withheld.setdefault(link.link_id, None)
-        self._recount(link.pair, was)
-        for key, other, did in zip(link.pair, link.pair[::-1], lasted, strict=True):
-            if step := self._lasts(link.pair, key) - did:
-                state = self.state(key)
-                self.change(state._replace(lasting=_counted(state.lasting, other, step)))
         self.touched.update(link.pair)
         return link
+
+    @contextmanager
+    def _recounted(self, pair: Pair) -> Iterator[None]:
+        """Keep the counts of both ends true while links between them change."""
+        was, lasted = self._counts(pair), [self._lasts(pair, key) for key in pair]
+        yield
+        self._recount(pair, was)
+        for key, other, did in zip(pair, pair[::-1], lasted, strict=True):
+            if step := self._lasts(pair, key) - did:
+                state = self.state(key)
+                self.change(state._replace(lasting=_counted(state.lasting, other, step)))
+
+    def ends(self, link: Link, via: str) -> None:
+        """Note that an active link ends, and that what was refused until then stays in force on both of its sides."""
+        self.parting = True
+        profile = self.state(link.a).profile
+        if profile is not None and profile == self.state(link.b).profile:
+            at = link.due if link.inactive == "expired" and link.due is not None else self.now
+            self.ended.append(Ended(link.a, link.b, via, profile, at))
+
+    def forget(self, key: IdentifierKey, tomb: Tomb) -> None:
+        """Take an identifier out with all its links; its profile must be loaded. Its neighbours are touched."""
+        state = self.state(key)
+        for link_id in sorted(self.links_at.get(key, ())):
+            link = self.links[link_id]
+            if link.inactive is None:
+                self.ends(link, ERASED)
+            other = link.b if link.a == key else link.a
+            with self._recounted(link.pair):
+                del self.links[link_id]
+                self.links_at[other].discard(link_id)
+                self.links_at[key].discard(link_id)
+            self.touched.add(other)
+            self.restructured.add(other)
+        if state.profile is not None:
+            self.gone.setdefault(state.profile, {})[key] = state.consents
+            self.members[state.profile] -= {key}
+            self.touched |= self.members[state.profile]
+            self.restructured |= self.members[state.profile]
+            self.unversioned.add(state.profile)
+        self.parting = True
+        self.seen_before.add(key)
+        self.touched.discard(key)
+        self.states[key] = IdentifierState(key, erased_at=tomb.at, base=tomb.base, dead=True)
+        self.tombs[key] = tomb
+        self.erasures.append(Erasure(key, tomb))
 
     def _counts(self, pair: Pair) -> bool:
         if self.is_household(pair[0]) or self.is_household(pair[1]):
@@ -344,7 +346,8 @@ class World:
 
     def holds(self, key: IdentifierKey) -> ProfileId:
         """The profile id that the identifier holds at present."""
-        return self.state(key).holds or self.births(key, 0)
+        state = self.state(key)
+        return state.holds or self.births(key, state.base)
 
     def effective_hand(self, profile_id: ProfileId) -> Hand | None:
         """Of the hands in force on an id, the latest; the id must be loaded."""

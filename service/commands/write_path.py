@@ -16,13 +16,14 @@ import structlog
 from service.clock import Clock
 from service.commands.account import Pseudonym, entries_of, expiry_entry
 from service.commands.carry_out import Carried, Carrier, Outcome
+from service.commands.naming import named_in
 from service.commands.newcomers import Newcomers
 from service.commands.outbox import Outbox
 from service.commands.plan import Entry, Plan, StoredAnswer, plan_of
 from service.commands.ports import Head, Journal, Ledger, OutcomeUnknown, Turn
 from service.commands.queue import Answered, Job, JobQueue, Render, Slice
-from service.commands.world import Loaded, Wanted, World
-from service.errors import FabricError, IdempotencyKeyReused, Internal, NotYetEnforced, StoreUnavailable
+from service.commands.world import Erasure, Loaded, Wanted, World
+from service.errors import Erased, FabricError, IdempotencyKeyReused, Internal, NotYetEnforced, StoreUnavailable
 from service.model.changes import Change, DecisionReceipt, Origin, Receipt, Remembered
 from service.model.evidence import ConsentRecord
 from service.model.identifiers import IdentifierKey
@@ -55,9 +56,12 @@ class _Attempt:
     replays: dict[Job, StoredAnswer] = field(default_factory=dict)
     answers: dict[Job, tuple[int, bytes]] = field(default_factory=dict)
     refusals: list[tuple[IdentifierKey, ConsentRecord]] = field(default_factory=list)
+    erasures: list[Erasure] = field(default_factory=list)
 
 
 log = structlog.get_logger()
+ERASED_STATUS = 410
+"""Status of a stored answer that is blank, since it named somebody erased."""
 PolicyAt = Callable[[InForce], Awaitable[Policy]]
 
 
@@ -75,8 +79,10 @@ class WritePath:
         metrics: Metrics,
         limits: WriteLimits | None = None,
         journal: Journal | None = None,
+        erased: Callable[[Sequence[Erasure]], Awaitable[None]] | None = None,
     ) -> None:
         self._journal = journal
+        self._erased = erased
         self._ledger = ledger
         self._outbox = outbox
         self._policy_at = policy_at
@@ -178,7 +184,7 @@ class WritePath:
     async def _take_turn(self, slices: list[Slice]) -> None:
         began = self._clock.monotonic_s()
         try:
-            attempt = await self._with_retries(slices)
+            attempt = await self._forget(await self._with_retries(slices))
         except FabricError as error:
             self._metrics.failures.labels(error.code).inc()
             for piece in slices:
@@ -188,7 +194,8 @@ class WritePath:
             log.exception("turn_failed", changes=sum(len(piece.changes) for piece in slices))
             await self._one_by_one(slices)
         else:
-            self._outbox.when_through(attempt.seq, self._answering(slices, attempt))
+            noted = bool(attempt.erasures)
+            self._outbox.when_through(attempt.seq, self._answering(slices, attempt), noted=noted)
             self._pace(sum(len(piece.changes) for piece in slices), self._clock.monotonic_s() - began)
 
     async def _one_by_one(self, slices: list[Slice]) -> None:
@@ -202,7 +209,7 @@ class WritePath:
                 last = piece.ends_job and index == len(piece.changes) - 1
                 alone = Slice(piece.job, (change,), last)
                 try:
-                    got = await self._with_retries([alone])
+                    got = await self._forget(await self._with_retries([alone]))
                     attempt.seq, attempt.replays = got.seq, attempt.replays | got.replays
                     attempt.answers |= got.answers
                     outcome = got.outcomes[0][0] if got.outcomes[0] else Internal()
@@ -213,7 +220,8 @@ class WritePath:
                     outcome = Internal()
                 attempt.outcomes[0].append(outcome)
                 piece.job.outcomes.append(outcome)
-            self._outbox.when_through(attempt.seq, self._answering([piece], attempt, noted=True))
+            erased = piece.job.erases
+            self._outbox.when_through(attempt.seq, self._answering([piece], attempt, noted=True), noted=erased)
 
     def _pace(self, changes: int, seconds: float) -> None:
         """Let turns grow or shrink towards their time."""
@@ -253,12 +261,18 @@ class WritePath:
         """Have refusals on the disk outside the graph before they are committed: one that a failing commit leaves
         behind is the stricter error, and nothing committed can be replayed without it. Raises StoreUnavailable.
         """
-        if attempt.refusals and self._journal is not None:
+        if (attempt.refusals or attempt.erasures) and self._journal is not None:
             try:
-                await asyncio.to_thread(self._journal.append, attempt.seq, attempt.refusals)
+                await asyncio.to_thread(self._journal.append, attempt.seq, attempt.refusals, attempt.erasures)
             except OSError as error:
                 log.exception("journal_failed")
                 raise StoreUnavailable("The journal of refusals can't be written.") from error
+
+    async def _forget(self, attempt: _Attempt) -> _Attempt:
+        """Have what was moved out of the graph forget whom a turn erased. Raises StoreUnavailable."""
+        if attempt.erasures and self._erased is not None:
+            await self._erased(attempt.erasures)
+        return attempt
 
     async def _settle(self, op: str, until: float) -> bool:
         while True:
@@ -307,6 +321,7 @@ class WritePath:
             return
         attempt.seq = world.seq + 1
         attempt.refusals = [(key, record) for key, record in plan.consents if record.state != "granted"]
+        attempt.erasures = plan.erasures
         marks = self._outbox.marks()
         await turn.write(plan, seq=attempt.seq, at=world.now, dropped=marks)
         await self._remember(attempt)
@@ -369,7 +384,8 @@ class WritePath:
                 status, body = job.render([*job.outcomes, *outcomes])
                 attempt.answers[job] = (status, body)
                 if job.origin.remembered is not None and 200 <= status < 300:
-                    plan.answers.append(StoredAnswer(job.origin.remembered, status, body))
+                    names, profiles = ((), ()) if job.erases else named_in(body)
+                    plan.answers.append(StoredAnswer(job.origin.remembered, status, body, names, profiles))
 
     # ---- answers
 
@@ -404,7 +420,7 @@ class WritePath:
     def _replay(self, job: Job, stored: StoredAnswer) -> None:
         try:
             self._resolve(job, _replayed(stored, job.origin.remembered))
-        except IdempotencyKeyReused as error:
+        except (IdempotencyKeyReused, Erased) as error:
             self._fail(job, error)
 
     @staticmethod
@@ -431,6 +447,8 @@ def _replayed(stored: StoredAnswer, remembered: Remembered | None) -> Answered:
     """The stored answer, for the same request. Raises IdempotencyKeyReused for another one."""
     if remembered is None or stored.remembered.fingerprint != remembered.fingerprint:
         raise IdempotencyKeyReused()
+    if stored.status == ERASED_STATUS:
+        raise Erased()
     return Answered(stored.status, stored.body, replayed=True)
 
 

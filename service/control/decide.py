@@ -44,11 +44,13 @@ def decide(
     regulation: str | None,
     policy: Policy,
     now: int,
+    *,
+    erased: bool = False,
 ) -> Decision:
     """What `destination` may be given of the profile that `asked` is in (None: of nobody known), at `now` (ms).
 
     `purpose` None: the destination's own; another one is refused. `regulation` None: the strictest over those that the
-    profile's consents name.
+    profile's consents name. `erased`: nobody is known since the person was erased.
     """
     rule = policy.destinations.get(destination)
     purpose_shown = purpose if purpose is not None else rule.purpose if rule is not None else None
@@ -61,7 +63,7 @@ def decide(
     elif purpose_shown is None or purpose_shown != rule.purpose:
         reason = "purpose_not_in_policy"
     elif index < 0:
-        reason = "unknown_identifier"
+        reason = "erased" if erased else "unknown_identifier"
     if reason is not None or rule is None or profile is None:
         return Decision(
             "withhold",

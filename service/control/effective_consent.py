@@ -61,10 +61,22 @@ def _stricter(found: Effective) -> tuple[bool, int, int]:
     )
 
 
-def _newest(records: Iterable[ConsentRecord], purpose: str, regulation: str) -> ConsentRecord | None:
+def newest(records: Iterable[ConsentRecord], purpose: str, regulation: str) -> ConsentRecord | None:
     """What one identifier says last on a purpose under a regulation; a record that names none speaks for all."""
-    own = [r for r in records if r.purpose == purpose and r.regulation in (regulation, "")]
+    own = [r for r in records if r.via is None and r.purpose == purpose and r.regulation in (regulation, "")]
     return max(own, key=lambda r: (r.at, _STRICTNESS[r.state]), default=None)
+
+
+def inherited(records: Iterable[ConsentRecord], purpose: str, regulation: str) -> list[ConsentRecord]:
+    """What one identifier inherited and nobody with it has ended by a newer grant: for each link what came last."""
+    last: dict[str, ConsentRecord] = {}
+    for record in records:
+        if record.via is None or record.purpose != purpose or record.regulation not in (regulation, ""):
+            continue
+        known = last.get(record.via)
+        if known is None or (known.at, _STRICTNESS[known.state]) < (record.at, _STRICTNESS[record.state]):
+            last[record.via] = record
+    return [record for record in last.values() if record.state != "granted"]
 
 
 def effective(
@@ -74,14 +86,16 @@ def effective(
 
     Asked under one `regulation`, what is said under it counts, else its own `unset`. Asked under none, the strictest
     over the regulations that the records name, whatever purpose they are about; with none the purpose's `unset`.
-    Identifiers without a record have no say.
+    Identifiers without a record have no say. What is inherited speaks beside them, but where each speaks for itself.
     """
     consents = [records for records in consents if records]
     named = {record.regulation for records in consents for record in records} - {""}
     found = []
     for name in (regulation,) if regulation is not None else sorted(named) or ("",):
-        newest = [_newest(records, purpose, name) for records in consents]
-        own = [_of_record(record, policy, now) for record in newest if record is not None]
+        said = [newest(records, purpose, name) for records in consents]
+        if policy.combine == "strictest":
+            said += [heir for records in consents for heir in inherited(records, purpose, name)]
+        own = [_of_record(record, policy, now) for record in said if record is not None]
         found.append(max(own, key=_stricter) if own else _unset(purpose, name, policy))
     return max(found, key=_stricter)
 
@@ -109,13 +123,20 @@ def linking_permitted(records: Sequence[ConsentRecord], policy: Policy) -> bool:
     own = [record for record in records if record.purpose == purpose]
     if not own:
         return _unset(purpose, None, policy).permits
-    newest = [_newest(own, purpose, name) for name in {record.regulation for record in own} - {""} or {""}]
-    return all(record is not None and record.state == "granted" for record in newest)
+    said = [newest(own, purpose, name) for name in {record.regulation for record in own} - {""} or {""}]
+    return all(record is not None and record.state == "granted" for record in said)
 
 
 def with_record(records: Sequence[ConsentRecord], record: ConsentRecord) -> tuple[ConsentRecord, ...]:
-    """The records with one more: per purpose and regulation the newer `at` wins, the stricter at equal times."""
-    same = [r for r in records if (r.purpose, r.regulation) == (record.purpose, record.regulation)]
-    rest = [r for r in records if (r.purpose, r.regulation) != (record.purpose, record.regulation)]
+    """The records with one more: per purpose and regulation the newer `at` wins, the stricter at equal times.
+
+    What is inherited stands beside what was said, once for each link that it came by.
+    """
+    same = [r for r in records if _place(r) == _place(record)]
+    rest = [r for r in records if _place(r) != _place(record)]
     winner = max((*same, record), key=lambda r: (r.at, _STRICTNESS[r.state]))
-    return tuple(sorted((*rest, winner), key=lambda r: (r.purpose, r.regulation)))
+    return tuple(sorted((*rest, winner), key=_place))
+
+
+def _place(record: ConsentRecord) -> tuple[str, str, bool, str]:
+    return (record.purpose, record.regulation, record.via is not None, record.via or "")

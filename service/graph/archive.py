@@ -66,7 +66,7 @@ class GraphArchive:
     async def holder(self, profile_id: ProfileId, at: int | None = None) -> IdentifierKey | None:
         """Who holds an id ever handed out, or held it at a time (ms); None for one that never was."""
         rows = await self._rows(past_queries.READ_HOLDER, id=profile_id)
-        if not rows:
+        if not rows or rows[0]["holder"] is None:
             return None
         held = [] if at is None else [text.partition("|")[::2] for text in rows[0]["held"] or ()]
         return IdentifierKey(next((key for until, key in held if int(until) > (at or 0)), rows[0]["holder"]))

@@ -27,7 +27,8 @@ EXPORT_IDENTIFIERS: LiteralString = (
     "RETURN i.key, i.first_seen, i.last_seen, i.sources, i.consents, i.traits, p.id"
 )
 EXPORT_PROFILES: LiteralString = (
-    "MATCH (p:Profile) OPTIONAL MATCH (p)<-[:IN]-(i:Identifier) RETURN p.id, p.born, p.holder, p.due, collect(i.key)"
+    "MATCH (p:Profile) WHERE p.born IS NOT NULL OPTIONAL MATCH (p)<-[:IN]-(i:Identifier) "
+    "RETURN p.id, p.born, p.holder, p.due, collect(i.key)"
 )
 EXPORT_LINKS: LiteralString = "MATCH (a:Identifier)-[r:LINK]->(b:Identifier) RETURN " + LINK_COLUMNS + ", a.key, b.key]"
 EXPORT_ASSERTIONS: LiteralString = (

@@ -15,10 +15,11 @@ from service.commands.newcomers import Newcomers
 from service.commands.plan import Entry, Plan, StoredAnswer
 from service.commands.ports import Head, OutcomeUnknown
 from service.commands.world import Loaded, Wanted
+from service.control.tombstones import Tombstones
 from service.errors import StoreUnavailable
-from service.graph import audit, newcomers, queries, records
+from service.graph import audit, erasing, newcomers, queries, records
 from service.graph.policies import desk_of, load_desk, write_desk
-from service.model.changes import Remembered
+from service.model.changes import Remembered, Revocation
 from service.model.evidence import Reason
 from service.model.identifiers import IdentifierKey, ProfileId
 from service.model.profile import Profile
@@ -30,10 +31,12 @@ _PLAN_S_MAX = 120.0  # a second on an idle machine
 class GraphTurn:
     """One write transaction; see `service.commands.ports.Turn`."""
 
-    def __init__(self, transaction: AsyncTransaction, op: str, chain: audit.Chain) -> None:
+    def __init__(self, transaction: AsyncTransaction, op: str, chain: audit.Chain, tombstones: Tombstones) -> None:
         self._transaction = transaction
         self._op = op
         self._chain = chain
+        self._tombstones = tombstones
+        self._any_erased = True  # until the head says otherwise
         self._link: audit.ChainLink | None = None
 
     async def _rows(self, query: LiteralString, **parameters: Any) -> list[Any]:
@@ -51,6 +54,7 @@ class GraphTurn:
             raise StoreUnavailable("The graph has no head: migrations have not run on it.")
         row = rows[0]
         self._link = audit.ChainLink(row["audit_seq"], row["audit_hash"])
+        self._any_erased = row["erased"]
         pending = {seq: [IdentifierKey(key) for key in drops or ()] for seq, drops in row["pending"] if seq is not None}
         desk = desk_of({name: row[f"policy_{name}"] for name in ("version", "since", "last", "former", "pass")})
         return Head(row["seq"], max(row["now"], row["at"] + 1), desk, pending, row["due"])
@@ -86,6 +90,10 @@ class GraphTurn:
         return loaded
 
     async def _load_common(self, loaded: Loaded, wanted: Wanted) -> None:
+        if self._any_erased and wanted.identifiers:
+            tombstones = {self._tombstones(key): key for key in wanted.identifiers}
+            rows = await self._rows(queries.LOAD_TOMBS, wanted={"tombstones": list(tombstones)})
+            loaded.tombs = {tombstones[x["id"]]: records.tomb_of((x["at"], x["base"], x["consents"])) for x in rows}
         (row,) = await self._rows(
             queries.LOAD,
             wanted={
@@ -147,11 +155,20 @@ class GraphTurn:
             if row["view"] is not None
         }
 
+    async def erased(self, keys: Sequence[IdentifierKey]) -> frozenset[IdentifierKey]:
+        """Those of the identifiers of which there is nothing but a tombstone."""
+        if not self._any_erased:
+            return frozenset()
+        rows = [{"key": key, "tombstone": self._tombstones(key)} for key in keys]
+        return frozenset(IdentifierKey(row["key"]) for row in await self._rows(queries.LOAD_ERASED, rows=rows))
+
     async def answers(self, keys: Sequence[str]) -> dict[str, StoredAnswer]:
         """Answers stored under these idempotency keys."""
         rows = await self._rows(queries.LOAD_ANSWERS, keys=list(keys))
         return {
-            row["key"]: StoredAnswer(Remembered(row["key"], row["fingerprint"]), row["status"], bytes(row["body"]))
+            row["key"]: StoredAnswer(
+                Remembered(row["key"], row["fingerprint"]), row["status"], bytes(row["body"] or b"")
+            )
             for row in rows
         }
 
@@ -188,7 +205,7 @@ class GraphTurn:
             ],
         }
         await (await self._transaction.run(queries.WRITE, {"turn": rows})).consume()
-        await self._write_rare(plan, at)
+        await self._write_rare(plan, seq, at)
         members = [{"profile": p, "entered": entered, "left": left} for p, entered, left in plan.memberships]
         await self._run(queries.WRITE_MEMBERSHIPS, members)
         if plan.desk is not None:
@@ -201,7 +218,7 @@ class GraphTurn:
         for query in (queries.CREATE_CONSENTS, queries.CREATE_REVOCATIONS, queries.CREATE_ASSERTIONS):
             await (await self._transaction.run(query, {"rows": []})).consume()
 
-    async def _write_rare(self, plan: Plan, at: int) -> None:
+    async def _write_rare(self, plan: Plan, seq: int, at: int) -> None:
         await self._run(queries.PASS_PROFILES, [records.row_of_stay(stay) for stay in plan.passed])
         await self._run(queries.PASS_VERSIONS, records.rows_of_passed(plan.profiles))
         await self._run(queries.LOWER_DUES, [{"id": pid, "due": due} for pid, due in plan.lowered.items()])
@@ -211,7 +228,22 @@ class GraphTurn:
         await self._run(queries.CREATE_ASSERTIONS, [records.row_of_assertion(a) for a in plan.assertions_new])
         await self._run(queries.UPDATE_ASSERTIONS, [records.row_of_assertion(a) for a in plan.assertions])
         await self._run(queries.CREATE_CONSENTS, [records.row_of_consent(key, c) for key, c in plan.consents])
-        await self._run(queries.CREATE_REVOCATIONS, [records.row_of_revocation(v) for v in plan.revocations])
+        await self._run(queries.CREATE_REVOCATIONS, [self._revocation(v, seq) for v in plan.revocations])
+        named = [{"key": x.remembered.key, "names": list(x.names)} for x in plan.answers if x.names]
+        await self._run(queries.NAME_IDENTIFIERS, named)
+        shown = [{"key": x.remembered.key, "names": list(x.profiles)} for x in plan.answers if x.profiles]
+        await self._run(queries.NAME_PROFILES, shown)
+        tombs = [records.row_of_tomb(self._tombstones(key), tomb) for key, tomb in plan.tombs]
+        await self._run(erasing.BURY, tombs, seq=seq)
+        for erasure in plan.erasures:
+            await erasing.blank(self._transaction, erasure.key, self._tombstones(erasure.key))
+
+    def _revocation(self, revocation: Revocation, seq: int) -> records.Row:
+        row = records.row_of_revocation(revocation)
+        row["revocation"]["seq"] = seq
+        if revocation.nameless:
+            row["revocation"]["identifier"] = self._tombstones(revocation.identifier)
+        return row
 
     async def write_newcomers(
         self,
@@ -273,10 +305,13 @@ class GraphTurn:
 class GraphLedger:
     """See `service.commands.ports.Ledger`."""
 
-    def __init__(self, driver: AsyncDriver, database: str, chain: audit.Chain, *, timeout_ms: int) -> None:
+    def __init__(
+        self, driver: AsyncDriver, database: str, chain: audit.Chain, tombstones: Tombstones, *, timeout_ms: int
+    ) -> None:
         self._driver = driver
         self._database = database
         self._chain = chain
+        self._tombstones = tombstones
         self._timeout_s = timeout_ms / 1000
 
     @asynccontextmanager
@@ -286,7 +321,7 @@ class GraphLedger:
             async with self._driver.session(database=self._database) as session:
                 transaction = await session.begin_transaction(timeout=timeout_s or self._timeout_s)
                 try:
-                    yield GraphTurn(transaction, op, self._chain)
+                    yield GraphTurn(transaction, op, self._chain, self._tombstones)
                 finally:
                     await transaction.close()
         except DriverError as error:
@@ -301,6 +336,12 @@ class GraphLedger:
         async with self.turn("", _PLAN_S_MAX) as turn:
             await turn.load(Wanted(identifiers={IdentifierKey("")}), 0)
             await turn.plan_write()
+
+    async def plan_erasure_ahead(self) -> None:
+        """The same for the statements of an erasure, which are many; takes no lock. Raises StoreUnavailable."""
+        for query in erasing.STATEMENTS:
+            async with self.turn("") as turn:
+                await erasing.plan_ahead(turn._transaction, query)
 
     @asynccontextmanager
     async def look(self) -> AsyncIterator[GraphTurn]:

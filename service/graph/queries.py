@@ -6,7 +6,7 @@ from typing import Final, LiteralString
 
 # Columns of an identifier and of a link, in the order that `records` reads them.
 _STATE: LiteralString = """[i.key, i.first_seen, i.last_seen, i.sources, i.neighbours, i.linking, i.sides, i.named,
-        i.holds, i.handed, i.consents, i.bar, i.barred_until, i.lasting, i.traits"""
+        i.holds, i.handed, i.consents, i.erased_at, i.base, i.bar, i.barred_until, i.lasting, i.traits"""
 LINK_COLUMNS: LiteralString = """[r.id, r.method, r.confidence, r.source, r.rule, r.rule_version, r.observed_at,
         r.first_observed_at, r.expires_at, r.evidence, r.due, r.inactive, r.retracted_at, r.reviewed,
         r.withheld, r.review, r.assumed"""
@@ -28,7 +28,7 @@ RETURN h.seq AS seq, h.at AS at, h.audit_seq AS audit_seq, h.audit_hash AS audit
        h.policy_version AS policy_version, h.policy_since AS policy_since, h.policy_last AS policy_last,
        h.policy_former AS policy_former, h.policy_pass AS policy_pass,
        timestamp() AS now, collect([t.seq, t.drops]) AS pending,
-       EXISTS { MATCH ()-[r:LINK]->() WHERE r.due <= timestamp() } AS due
+       EXISTS { MATCH ()-[r:LINK]->() WHERE r.due <= timestamp() } AS due, EXISTS { MATCH (:Tombstone) } AS erased
 """
 )
 
@@ -100,6 +100,18 @@ LOAD_DUE: LiteralString = (
     "MATCH (a:Identifier)-[r:LINK]->(b:Identifier) WHERE r.due <= $now "
     "WITH a, r, b ORDER BY r.due LIMIT $limit RETURN " + LINK_COLUMNS + ", a.key, b.key] AS link"
 )
+
+# Apart from LOAD, which is large enough: most graphs have no tombstones.
+LOAD_TOMBS: LiteralString = """
+UNWIND $wanted.tombstones AS id MATCH (t:Tombstone {id: id})
+RETURN t.id AS id, t.at AS at, t.base AS base, t.consents AS consents
+"""
+
+# Of whom there is nothing but a tombstone.
+LOAD_ERASED: LiteralString = """
+UNWIND $rows AS row MATCH (t:Tombstone {id: row.tombstone})
+WHERE NOT EXISTS { MATCH (:Identifier {key: row.key}) } RETURN row.key AS key
+"""
 
 LOAD_ANSWERS: LiteralString = """
 UNWIND $keys AS key MATCH (x:Answer {key: key})
@@ -207,8 +219,8 @@ CREATE (i)-[:CONSENTED]->(c:Consent) SET c = row.consent
 
 CREATE_REVOCATIONS: LiteralString = """
 UNWIND $rows AS row
-MATCH (i:Identifier {key: row.key})
-CREATE (v:Revocation)-[:OF]->(i) SET v = row.revocation
+CREATE (v:Revocation) SET v = row.revocation
+WITH v, row MATCH (i:Identifier {key: row.key}) CREATE (v)-[:OF]->(i)
 """
 
 CREATE_TURN: LiteralString = """
@@ -224,6 +236,16 @@ CREATE_AUDIT: LiteralString = "UNWIND $rows AS row CREATE (e:Audit) SET e = row"
 CREATE_DECISIONS: LiteralString = "UNWIND $rows AS row CREATE (d:Decision) SET d = row"
 
 CREATE_ANSWERS: LiteralString = "UNWIND $rows AS row CREATE (x:Answer) SET x = row"
+
+# Whom answers name, apart from the common write: it is large enough, and few answers are kept.
+NAME_IDENTIFIERS: LiteralString = """
+UNWIND $rows AS row MATCH (x:Answer {key: row.key}) UNWIND row.names AS name
+MATCH (i:Identifier {key: name}) CREATE (x)-[:NAMES]->(i)
+"""
+NAME_PROFILES: LiteralString = """
+UNWIND $rows AS row MATCH (x:Answer {key: row.key}) UNWIND row.names AS name
+MATCH (p:Profile {id: name}) CREATE (x)-[:NAMES]->(p)
+"""
 
 ADVANCE_HEAD: LiteralString = """
 UNWIND $rows AS row
@@ -287,7 +309,10 @@ READ_LINK: LiteralString = (
     "MATCH (a:Identifier)-[r:LINK {id: $id}]->(b:Identifier) RETURN " + LINK_COLUMNS + ", a.key, b.key] AS link"
 )
 
-READ_REVOCATION: LiteralString = "MATCH (v:Revocation {id: $id}) RETURN properties(v) AS revocation"
+READ_REVOCATION: LiteralString = """
+MATCH (v:Revocation {id: $id})
+RETURN properties(v) AS revocation, EXISTS { MATCH (t:Pending) WHERE t.seq <= v.seq } AS pending
+"""
 
 READ_DECISION: LiteralString = "MATCH (d:Decision {id: $id}) RETURN d.body AS body"
 

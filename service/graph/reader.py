@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, LiteralString, TypeVar
 
 from neo4j import WRITE_ACCESS, AsyncDriver, Query
 from neo4j.exceptions import DriverError, Neo4jError
 
-from service.errors import StoreUnavailable
+from service.errors import Erased, StoreUnavailable
 from service.graph import queries, records
 from service.model.changes import Revocation
 from service.model.evidence import Link, Reason
@@ -86,11 +87,16 @@ class GraphReader:
     async def revocation(self, revocation_id: str) -> Revocation | None:
         """A revocation."""
         rows = await self._rows(queries.READ_REVOCATION, id=revocation_id)
-        return records.revocation_of(rows[0]["revocation"]) if rows else None
+        if not rows:
+            return None
+        found = records.revocation_of(rows[0]["revocation"])
+        return replace(found, cached=bool(found.erases and rows[0]["pending"]))
 
     async def decision(self, decision_id: str) -> str | None:
-        """A decision as it was answered, as JSON text."""
+        """A decision as it was answered, as JSON text. Raises Erased where it named somebody erased since."""
         rows = await self._rows(queries.READ_DECISION, id=decision_id)
+        if rows and rows[0]["body"] is None:
+            raise Erased()
         return str(rows[0]["body"]) if rows else None
 
     async def is_due(self) -> bool:

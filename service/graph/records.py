@@ -13,7 +13,7 @@ from service.model.changes import DecisionReceipt, Revocation
 from service.model.evidence import Assertion, ConsentRecord, Hand, Link, Reason
 from service.model.identifiers import AssertionId, IdentifierKey, LinkId, ProfileId
 from service.model.profile import Member, Profile
-from service.model.state import IdentifierState
+from service.model.state import IdentifierState, Tomb
 from service.model.traits import Trait
 
 Row = dict[str, Any]
@@ -32,7 +32,7 @@ def _always(c: ConsentRecord) -> list[object]:
 
 def _rarely(record: ConsentRecord) -> list[object]:
     """What most records do not have, in the order of the fields, as far as there is something."""
-    found: list[object] = [record.method, record.unreadable]
+    found: list[object] = [record.method, record.unreadable, record.via]
     while found and not found[-1]:
         found.pop()
     return found
@@ -68,6 +68,8 @@ def state_of(row: Sequence[Any]) -> tuple[IdentifierState, Reason | None]:
         holds,
         handed,
         consents,
+        erased,
+        base,
         bar,
         until,
         lasting,
@@ -94,8 +96,22 @@ def state_of(row: Sequence[Any]) -> tuple[IdentifierState, Reason | None]:
         until,
         orjson.loads(lasting) if lasting else {},
         traits_of_list(orjson.loads(traits)) if traits else (),
+        erased_at=erased,
+        base=base or 0,
     )
     return state, bar
+
+
+def tomb_of(row: Sequence[Any]) -> Tomb:
+    """What is left of an erased identifier: `[at, base, consents]`."""
+    at, base, consents = row
+    return Tomb(at, base, consents_of_list(orjson.loads(consents)) if consents else ())
+
+
+def row_of_tomb(tombstone: str, tomb: Tomb) -> Row:
+    """Properties of a tombstone."""
+    consents = orjson.dumps(consents_to_list(tomb.consents)).decode() if tomb.consents else None
+    return {"id": tombstone, "at": tomb.at, "base": tomb.base, "consents": consents}
 
 
 def row_of_state(state: IdentifierState, bar: Reason | None, *, whole: bool) -> Row:
@@ -115,6 +131,8 @@ def row_of_state(state: IdentifierState, bar: Reason | None, *, whole: bool) -> 
         "handed": list(state.handed) or None,
         "consents": orjson.dumps(consents_to_list(state.consents)).decode() if state.consents else None,
         "traits": orjson.dumps([list(t) for t in state.traits]).decode() if state.traits else None,
+        "erased_at": state.erased_at,
+        "base": state.base or None,
         "bar": bar,
         "barred_until": state.barred_until,
         "lasting": orjson.dumps(state.lasting).decode() if state.lasting else None,
@@ -319,6 +337,8 @@ def row_of_revocation(revocation: Revocation) -> Row:
     """A revocation as a node."""
     row = asdict(revocation)
     row["id"] = row.pop("revocation_id")
+    row["nameless"] = revocation.nameless or None
+    del row["cached"]
     return {"key": revocation.identifier, "revocation": row}
 
 
@@ -336,4 +356,7 @@ def revocation_of(row: Row) -> Revocation:
         row["reason"],
         row["actor"],
         tuple(row.get("profiles") or ()),
+        bool(row.get("nameless")),
+        row.get("seq"),
+        row.get("gone_at"),
     )

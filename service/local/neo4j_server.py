@@ -19,6 +19,8 @@ USER: Final = "neo4j"
 DATABASE: Final = "neo4j"
 _MAIN: Final = "org.neo4j.server.CommunityEntryPoint"
 _HASH_ROUNDS: Final = 1024
+LOG_BYTES: Final = 4 << 20
+"""Size of a transaction log, which holds values of persons until it is full and the next checkpoint is through."""
 
 _JAVA_OPTIONS: Final = (
     "-XX:+UseParallelGC",
@@ -103,8 +105,9 @@ class Neo4jServer:
                 f"db.transaction.timeout={self.limits.transaction_timeout_ms}ms",
                 f"db.lock.acquisition.timeout={self.limits.lock_timeout_ms}ms",
                 "db.logs.query.enabled=OFF",
-                "db.tx_log.rotation.size=64m",
-                "db.tx_log.rotation.retention_policy=2 files",
+                f"db.tx_log.rotation.size={LOG_BYTES}",
+                "db.tx_log.rotation.retention_policy=keep_none",
+                "db.checkpoint.interval.time=60s",
                 "dbms.usage_report.enabled=false",
                 "internal.server.bolt.thread_pool_shutdown_wait_time=1s",
                 "internal.server.bolt.connection_shutdown_wait_time=1s",

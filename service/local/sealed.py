@@ -17,8 +17,10 @@ from typing import Any, Final, TypeVar
 import orjson
 
 from service.commands.sealing import Kind, SealedStay, SealedTurn, SealedView, Stretch
+from service.control.rewriting import events_without, view_without
 from service.errors import StoreUnavailable
 from service.local.data_dir import make_private_folder
+from service.model.identifiers import IdentifierKey
 
 FOLDER: Final = "sealed"
 FILE: Final = "sealed.sqlite"
@@ -150,6 +152,49 @@ class SqliteSealed:
             "WHERE since <= ? AND until > ?"
         )
         return dict(await self._rows(query, orjson.dumps(list(profiles)).decode(), at, at))
+
+    async def forget(self, keys: Sequence[IdentifierKey]) -> None:
+        """Take out whatever names these identifiers; it is overwritten. Returns once that is on the disk."""
+        if self._connection is None and not (self._folder / FILE).exists():
+            return
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                for key in keys:
+                    _forget(connection, key)
+                connection.execute("COMMIT")
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+
+        await self._ask(work)
+
+
+def _forget(connection: sqlite3.Connection, key: IdentifierKey) -> None:
+    """Turns and views are found through the profiles that it was in, of a household through the text itself."""
+    quoted = orjson.dumps(key).decode()
+    profiles = [row[0] for row in connection.execute("SELECT DISTINCT profile FROM stays WHERE key = ?", (key,))]
+    within = "profile IN (SELECT value FROM json_each(:profiles)) AND " if profiles else ""
+    asked = {"profiles": orjson.dumps(profiles).decode(), "quoted": quoted}
+    views = f"SELECT profile, since, until, view FROM views WHERE {within}instr(view, :quoted)"
+    for profile, since, until, view in connection.execute(views, asked).fetchall():
+        place = (profile, since, until)
+        anew = view_without(view, key)
+        if anew is None:
+            connection.execute("DELETE FROM views WHERE profile = ? AND since = ? AND until = ?", place)
+        else:
+            connection.execute(
+                "UPDATE views SET view = ? WHERE profile = ? AND since = ? AND until = ?", (anew, *place)
+            )
+    turns = "SELECT seq, items FROM turns WHERE seq IN (SELECT seq FROM turns_of WHERE profile IN "
+    turns += "(SELECT value FROM json_each(?)))"
+    for seq, items in connection.execute(turns, (asked["profiles"],)).fetchall():
+        kept = orjson.loads(items)
+        anew_items = events_without(kept, key)
+        if any(key in item for item in kept):
+            connection.execute("UPDATE turns SET items = ? WHERE seq = ?", (orjson.dumps(anew_items), seq))
+    connection.execute("DELETE FROM stays WHERE key = ?", (key,))
 
 
 def _turn(row: Any) -> SealedTurn:

@@ -109,7 +109,9 @@ class RecordConsent:
 
 @dataclass(frozen=True, slots=True)
 class Revoke:
-    """A person withdraws: purposes ('*' for all), or being linked. `at` None: now; `regulation` None: all."""
+    """A person withdraws: purposes ('*' for all), or being linked; or is to be erased. `at` None: now; `regulation`
+    None: all.
+    """
 
     identifier: IdentifierKey
     scope: Scope
@@ -118,6 +120,11 @@ class Revoke:
     source: str = ""
     at: int | None = None
     reason: str = ""
+
+    @property
+    def erases(self) -> bool:
+        """Whether the person is to be erased."""
+        return self.scope == "erase"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +138,11 @@ class Judge:
 
 @dataclass(frozen=True, slots=True)
 class Revocation:
-    """A revocation as it is kept."""
+    """A revocation as it is kept. `nameless`: of somebody erased; the graph keeps a keyed hash instead of `identifier`.
+
+    `seq`: of its change; `gone_at` (ms): since when nothing of an erased person is left in the graph's files. `cached`:
+    the cache may still hold something of it, which nobody is given.
+    """
 
     revocation_id: str
     identifier: IdentifierKey
@@ -144,6 +155,15 @@ class Revocation:
     reason: str
     actor: str
     profiles: tuple[ProfileId, ...] = ()
+    nameless: bool = False
+    seq: int | None = None
+    gone_at: int | None = None
+    cached: bool = False
+
+    @property
+    def erases(self) -> bool:
+        """Whether the person is to be erased."""
+        return self.scope == "erase"
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +181,14 @@ class Decide:
     destination: str
     purpose: str | None = None
     regulation: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Disclose:
+    """A person asks for their own data. Changes no evidence; it is recorded before it is answered."""
+
+    identifier: IdentifierKey
+    kind: Literal["access", "portability"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +266,7 @@ Said = (
     | Revoke
     | ExpireDue
     | Restore
+    | Disclose
 )
 PolicyAct = DraftPolicy | ActivatePolicy | ResolveAnew | LookAgain
 Evidence = Said | PolicyAct
@@ -338,6 +367,13 @@ class PassReceipt:
     running: Pass
 
 
+@dataclass(frozen=True, slots=True)
+class DiscloseReceipt:
+    """That a person was told is recorded."""
+
+    profile_id: ProfileId | None
+
+
 Receipt = (
     LinkReceipt
     | StewardReceipt
@@ -349,6 +385,7 @@ Receipt = (
     | PolicyReceipt
     | PassReceipt
     | TraitsReceipt
+    | DiscloseReceipt
 )
 
 

@@ -10,10 +10,22 @@ from service.model.identifiers import AssertionId, IdentifierKey, ProfileId
 from service.model.traits import Trait
 
 
+class Tomb(NamedTuple):
+    """What is left of an identifier whose person was erased: when (ms), the first birth counter that is free, and what
+    was refused since.
+    """
+
+    at: int
+    base: int
+    consents: tuple[ConsentRecord, ...] = ()
+
+
 class IdentifierState(NamedTuple):
     """One identifier. `first_seen` None: only consent is known of it yet. `holds`: the profile id it holds where a
     steward's hand made that another than its first birth id; `handed`: every id that an assertion in force hands to it.
-    `profile`: the profile it is in. `barred_until`, `lasting`: see service.commands.barring.
+    `profile`: the profile it is in. `erased_at` (ms): what was said of it up to then is refused, since the person was
+    erased; `base`: the first counter of its birth ids that is not from before; `dead`: no fresh consent came since.
+    `barred_until`, `lasting`: see service.commands.barring.
     """
 
     key: IdentifierKey
@@ -31,6 +43,9 @@ class IdentifierState(NamedTuple):
     barred_until: int | None = None
     lasting: Mapping[str, int] = NO_NEIGHBOURS
     traits: tuple[Trait, ...] = ()
+    erased_at: int | None = None
+    base: int = 0
+    dead: bool = False
 
     @property
     def standing(self) -> Standing:

@@ -254,14 +254,17 @@ def assertion_of(cells: Cells) -> Assertion:
     )
 
 
+_SAID = [name for name in ConsentRecord.__dataclass_fields__ if name != "via"]  # what is inherited nobody said
+
+
 def consent_cells(kept: KeptConsent) -> Cells:
     """A row of CONSENTS."""
-    return _named(kept.key) | {name: getattr(kept.record, name) for name in ConsentRecord.__dataclass_fields__}
+    return _named(kept.key) | {name: getattr(kept.record, name) for name in _SAID}
 
 
 def consent_of(cells: Cells) -> KeptConsent:
     """The inverse."""
-    return KeptConsent(_key(cells), ConsentRecord(**{name: cells[name] for name in ConsentRecord.__dataclass_fields__}))
+    return KeptConsent(_key(cells), ConsentRecord(**{name: cells[name] for name in _SAID}))
 
 
 def revocation_cells(revocation: Revocation) -> Cells:

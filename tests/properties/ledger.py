@@ -29,7 +29,7 @@ from service.model.identifiers import AssertionId, IdentifierKey, LinkId, Pair, 
 from service.model.policy import Policy
 from service.model.policy_versions import Desk
 from service.model.profile import Profile
-from service.model.state import IdentifierState
+from service.model.state import IdentifierState, Tomb
 
 T = TypeVar("T")
 DAY = 86_400_000
@@ -69,6 +69,7 @@ class Ledger:
     born: dict[ProfileId, IdentifierKey] = field(default_factory=dict)
     hands: dict[ProfileId, tuple[Hand, ...]] = field(default_factory=dict)
     assertions: dict[AssertionId, Assertion] = field(default_factory=dict)
+    tombs: dict[IdentifierKey, Tomb] = field(default_factory=dict)
 
     # ---- what a look-up would read
 
@@ -139,6 +140,7 @@ class Ledger:
             loaded.due = [link.link_id for link in due]
             links |= {link.link_id: link for link in due}
         loaded.bars = {key: self.bars[key] for key in keys if key in self.bars}
+        loaded.tombs = {key: self.tombs[key] for key in wanted.identifiers & self.tombs.keys() if key not in self.kept}
         loaded.identifiers = [self.state(key) for key in sorted(keys) if key in self.kept]
         loaded.links = list(links.values())
         if wanted.desk is not None:
@@ -194,6 +196,21 @@ class Ledger:
             self.hands[identity.profile_id] = identity.hands
         for assertion in (*plan.assertions_new, *plan.assertions):
             self.assertions[assertion.assertion_id] = assertion
+        for erasure in plan.erasures:
+            self._erase(erasure.key)
+        self.tombs.update(plan.tombs)
+
+    def _erase(self, key: IdentifierKey) -> None:
+        self.kept.pop(key, None)
+        self.bars.pop(key, None)
+        if key in self.within:
+            self.members[self.within.pop(key)].remove(key)
+        for link_id in self.links_at.pop(key, set()):
+            for end in self.links.pop(link_id).pair:
+                self.links_at[end].discard(link_id)
+            self.withheld.pop(link_id, None)
+        self.links_at.pop(key, None)
+        self.born = {profile_id: born for profile_id, born in self.born.items() if born != key}
 
     def _write_profile(self, stored: StoredProfile) -> None:
         if stored.born is not None:

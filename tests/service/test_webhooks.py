@@ -300,13 +300,12 @@ async def test_whatever_is_signed_and_is_no_webhook_is_422(hooks: Hooks, kept: K
     assert bytes(found["body"]) == raw[:32_768] and found["bytes"] == len(raw) and found["why"]
 
 
-async def test_erasure_is_refused_as_not_supported_and_kept(api: Api, hooks: Hooks, kept: Kept) -> None:
+async def test_erasure_is_in_force_when_it_is_answered_and_sent_again_it_is_a_duplicate(api: Api, hooks: Hooks) -> None:
     key, webhook_id = await person(api), new_id()
     raw = body(key, kind="person.erased", purposes=None)
-    assert said(await hooks.send(raw, webhook_id)) == (422, "not_supported_yet")
-    [found] = await kept.of(webhook_id)
-    assert (found["code"], bytes(found["body"])) == ("not_supported_yet", raw)
-    assert (await api.lookup(key)).status == 200
+    assert said(await hooks.send(raw, webhook_id)) == (200, "applied")
+    assert (await api.lookup(key)).status == 404
+    assert said(await hooks.send(raw, webhook_id)) == (200, "duplicate")
 
 
 async def test_a_body_over_a_mebibyte_is_413(hooks: Hooks) -> None:

@@ -7,20 +7,27 @@ from pathlib import Path
 
 import pytest
 
+from service.commands.world import Erasure
+from service.control.tombstones import tombstones_under
 from service.errors import StartRefused
 from service.local.backup import backup, restore
 from service.local.data_dir import claimed
-from service.local.journal import FILE, Journal
+from service.local.journal import FILE, Buried, Journal
 from service.model.evidence import ConsentRecord
 from service.model.identifiers import IdentifierKey
+from service.model.state import Tomb
 
 
 def withdrawn(purpose: str, at: int) -> ConsentRecord:
     return ConsentRecord(purpose, "GDPR", "withdrawn", at, "cmp")
 
 
+def journal_in(folder: Path) -> Journal:
+    return Journal(folder, tombstones_under(b"secret"))
+
+
 def test_what_was_appended_is_read_after_a_number(tmp_path: Path) -> None:
-    journal = Journal(tmp_path / "run")
+    journal = journal_in(tmp_path / "run")
     journal.append(3, [(IdentifierKey("crm_id:a"), withdrawn("advertising", 10))])
     journal.append(5, [(IdentifierKey("crm_id:b"), withdrawn("analytics", 20))])
     assert [(r.seq, r.key, r.record.purpose) for r in journal.refusals(3)] == [(5, "crm_id:b", "analytics")]
@@ -29,7 +36,7 @@ def test_what_was_appended_is_read_after_a_number(tmp_path: Path) -> None:
 
 
 def test_a_line_cut_short_by_a_crash_is_no_line(tmp_path: Path) -> None:
-    journal = Journal(tmp_path)
+    journal = journal_in(tmp_path)
     journal.append(1, [(IdentifierKey("crm_id:a"), withdrawn("advertising", 10))])
     with (tmp_path / FILE).open("ab") as file:
         file.write(b'{"seq": 2, "identif')
@@ -39,8 +46,21 @@ def test_a_line_cut_short_by_a_crash_is_no_line(tmp_path: Path) -> None:
     assert [refusal.seq for refusal in journal.refusals(0)] == [1, 3, 4]
 
 
+def test_an_erasure_takes_the_lines_of_the_person_out_and_leaves_a_keyed_hash(tmp_path: Path) -> None:
+    journal, gone, stays = journal_in(tmp_path), IdentifierKey("crm_id:gone-1"), IdentifierKey("crm_id:stays-1")
+    journal.append(1, [(gone, withdrawn("advertising", 10)), (stays, withdrawn("advertising", 10))])
+    with (tmp_path / FILE).open("ab") as file:
+        file.write(b'{"seq": 2, "identifier": "crm_id:gone-1", "purp\n')
+    journal.append(3, [], [Erasure(gone, Tomb(40, 2))])
+    assert b"gone-1" not in (tmp_path / FILE).read_bytes()
+    assert [refusal.key for refusal in journal.refusals(0)] == [stays]
+    assert journal.buried(2) == [Buried(3, tombstones_under(b"secret")(gone), 40, 2)]
+    assert journal.buried(3) == []
+    assert [file.name for file in tmp_path.iterdir()] == [FILE]
+
+
 def test_it_is_for_its_owner_only(tmp_path: Path) -> None:
-    Journal(tmp_path).append(1, [(IdentifierKey("crm_id:a"), withdrawn("advertising", 10))])
+    journal_in(tmp_path).append(1, [(IdentifierKey("crm_id:a"), withdrawn("advertising", 10))])
     assert stat.S_IMODE((tmp_path / FILE).stat().st_mode) & 0o077 == 0
 
 
@@ -58,14 +78,14 @@ def test_a_restore_puts_the_graph_back_and_leaves_the_journal_alone(tmp_path: Pa
     backup(run, archive)
     assert stat.S_IMODE(archive.stat().st_mode) & 0o077 == 0
     graph_in(run, "today")
-    Journal(run).append(9, [(IdentifierKey("crm_id:a"), withdrawn("advertising", 10))])
+    journal_in(run).append(9, [(IdentifierKey("crm_id:a"), withdrawn("advertising", 10))])
     former = restore(run, archive)
     assert (run / "neo4j" / "store").read_text() == "yesterday"
     assert (run / "sealed" / "sealed.sqlite").read_text() == "yesterday"
     assert (run / "sealed.before-restore" / "sealed.sqlite").read_text() == "today"
     assert former is not None
     assert (former / "store").read_text() == "today"
-    assert [refusal.seq for refusal in Journal(run).refusals(8)] == [9]
+    assert [refusal.seq for refusal in journal_in(run).refusals(8)] == [9]
 
 
 def test_neither_touches_a_folder_that_a_service_runs_on(tmp_path: Path) -> None:

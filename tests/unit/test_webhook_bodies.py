@@ -10,7 +10,7 @@ import pytest
 
 from service.api.webhooks import IDENTIFIERS_MAX, changes_of
 from service.control.policy_document import compile_policy
-from service.errors import Invalid, NotSupportedYet
+from service.errors import Invalid
 from service.model.changes import Change, RecordConsent, Revoke
 from service.model.times import parse_rfc3339
 
@@ -87,9 +87,8 @@ def test_what_is_not_listed_is_ignored_everywhere() -> None:
     assert changes(body | {"version": "2", "account": {"id": 1}, "note": None}) == plain
 
 
-def test_erasure_is_understood_and_not_supported_yet() -> None:
-    with pytest.raises(NotSupportedYet):
-        changes(hook("person.erased", purposes=None))
+def test_erasure_erases_each_identifier() -> None:
+    assert [change.erases for change in changes(hook("person.erased", purposes=None))] == [True]  # type: ignore[union-attr]
     assert wrong(hook("person.erased", identifiers=[])) == ["/data/identifiers"]
 
 

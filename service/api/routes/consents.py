@@ -100,7 +100,7 @@ def revocation_change(content: object, services: Services) -> Revoke:
 
 
 @router.post(
-    "/consents", responses=answers(ConsentsOut, 400, 401, 403, 413, 415, 422, 503), openapi_extra=reads(ConsentIn)
+    "/consents", responses=answers(ConsentsOut, 400, 401, 403, 410, 413, 415, 422, 503), openapi_extra=reads(ConsentIn)
 )
 async def post_consent(request: Request) -> Response:
     """Note what a person said. The newest `at` counts, in whatever order it arrives; at equal times the stricter.
@@ -140,14 +140,15 @@ async def get_consents(
     """What counts now of what was said about an identifier, newest first. There is one page."""
     caller_of(request, PRIVACY)
     services = services_of(request)
-    found = await services.archive.consents_of(key_in_url(namespace, value, services.policy()))
+    kept = await services.archive.consents_of(key_in_url(namespace, value, services.policy()))
+    found = [record for record in kept if record.via is None or record.state != "granted"]
     items = [kept_consent_json(record) for record in sorted(found, key=lambda r: (-r.at, r.purpose))]
     return respond({"items": items, "next_cursor": cursor})
 
 
 @router.post(
     "/revocations",
-    responses=answers(RevocationOut, 400, 401, 403, 413, 415, 422, 503),
+    responses=answers(RevocationOut, 400, 401, 403, 410, 413, 415, 422, 503),
     openapi_extra=reads(RevocationIn),
 )
 async def post_revocation(request: Request) -> Response:

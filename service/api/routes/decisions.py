@@ -53,7 +53,7 @@ def _error_of(outcome: Outcome) -> FabricError:
 
 @router.post(
     "/decisions",
-    responses=answers(DecisionAnswer, 400, 401, 403, 413, 415, 422, 503),
+    responses=answers(DecisionAnswer, 400, 401, 403, 410, 413, 415, 422, 503),
     openapi_extra=reads(DecisionIn, DecisionsIn),
 )
 async def post_decisions(request: Request) -> Response:
@@ -91,7 +91,7 @@ async def post_decisions(request: Request) -> Response:
     return respond_answered(await services.write_path.submit(changes, origin_of(request, caller, sent.raw), render))
 
 
-@router.get("/decisions/{decision_id}", responses=answers(DecisionOut, 401, 403, 404, 503))
+@router.get("/decisions/{decision_id}", responses=answers(DecisionOut, 401, 403, 404, 410, 503))
 async def get_decision(request: Request, decision_id: str) -> Response:
     """A decision as it was answered."""
     caller_of(request, ACTIVATION, PRIVACY)

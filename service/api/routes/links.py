@@ -86,7 +86,9 @@ def read_link(item: object, services: Services, place: str) -> ObserveLink | tup
 
 
 @router.post(
-    "/links", responses=answers(LinkResults, 400, 401, 403, 413, 415, 422, 503), openapi_extra=reads(LinkIn, LinksIn)
+    "/links",
+    responses=answers(LinkResults, 400, 401, 403, 410, 413, 415, 422, 503),
+    openapi_extra=reads(LinkIn, LinksIn),
 )
 async def post_links(request: Request) -> Response:
     """Send one link, or up to 1,000. Each is answered in its place; one that is wrong costs only itself."""

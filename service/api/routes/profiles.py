@@ -41,7 +41,7 @@ from service.model.identifiers import AssertionId, IdentifierKey, ProfileId
 
 router = APIRouter(prefix="/v1")
 _IDENTIFIER = TypeAdapter(IdentifierIn)
-_PROBLEMS = (400, 401, 403, 404, 409, 413, 415, 422, 503)
+_PROBLEMS = (400, 401, 403, 404, 409, 410, 413, 415, 422, 503)
 
 
 @router.get(

@@ -89,7 +89,7 @@ async def get_reviews(
 
 @router.post(
     "/reviews/{review_id}",
-    responses=answers(VerdictOut, 400, 401, 403, 404, 409, 413, 415, 422, 503),
+    responses=answers(VerdictOut, 400, 401, 403, 404, 409, 410, 413, 415, 422, 503),
     openapi_extra=reads(ReviewIn),
 )
 async def post_review(request: Request, review_id: str) -> Response:
