@@ -25,33 +25,44 @@ from service.api.webhook_signature import WebhookKeys
 from service.cache.profiles import ProfileCache
 from service.clock import SystemClock, random_bytes
 from service.commands.account import pseudonyms_under
+from service.commands.checkpoints import CheckedAudit, Checkpoints, hold_against
 from service.commands.explain import Explainer
 from service.commands.feed import Feed
+from service.commands.follow import Follower
+from service.commands.forget import Forgetting
 from service.commands.gauges import Gauges
 from service.commands.graph_view import GraphView
 from service.commands.lookup import Lookup
 from service.commands.outbox import Outbox
 from service.commands.policies import Policies
+from service.commands.policy_examples import failing_examples
+from service.commands.refreshing import Refresher
 from service.commands.sealing import Sealer
+from service.commands.simulate import Simulator
 from service.commands.sweep import Sweeper
 from service.commands.timely import Timely
 from service.commands.write_path import WriteLimits, WritePath
 from service.control.link_ids import link_ids_under
 from service.control.policy_document import compile_policy
-from service.errors import LocalStoreError, StartRefused
+from service.errors import FabricError, LocalStoreError, StartRefused
 from service.graph import migrations
+from service.graph.answers import GraphAnswers
 from service.graph.archive import GraphArchive
 from service.graph.audit import Chain
 from service.graph.audit_reader import GraphAudit
 from service.graph.bulk import GraphBulk
+from service.graph.chain_ends import GraphChainEnds
 from service.graph.driver import AsyncDriver, answers, open_driver
 from service.graph.founding import Founding
 from service.graph.ledger import GraphLedger
 from service.graph.newcomers import rows_of
+from service.graph.policies import GraphPolicies
 from service.graph.reader import GraphReader
 from service.graph.stretches import GraphStretches
 from service.graph.unread import GraphUnread
+from service.listening import base_url_of, listening_on
 from service.local import Stores, local_stores
+from service.local.checkpoints import SignedCheckpoints
 from service.local.data_dir import remove_run_file, write_run_file
 from service.local.joined import joined_stores
 from service.local.journal import Journal, Refusal
@@ -60,7 +71,7 @@ from service.local.sealed import SqliteSealed
 from service.local.secrets import api_keys, identity_key, webhook_secrets
 from service.model.changes import Origin, RecordConsent
 from service.resolution.profile_ids import births_under
-from service.settings import Settings
+from service.settings import MIGRATIONS_FOLDER, Settings
 from service.telemetry import METRICS, configure_logs
 from service.volume.exporting import Source, export_tables
 from service.volume.importing import Means, Request, import_rows
@@ -70,7 +81,6 @@ from service.welcome import welcome
 Say = Callable[[str], None]
 log = structlog.get_logger()
 
-MIGRATIONS_FOLDER: Final = Path(__file__).parents[1] / "graph_migrations"
 DEFAULT_POLICY: Final = Path(__file__).parent / "policies" / "default.json"
 _DRAIN_S: Final = 10
 _BULK_TURN_MS: Final = 300
@@ -94,12 +104,15 @@ def _policy_text(settings: Settings) -> bytes:
     path = settings.policy_file or DEFAULT_POLICY
     try:
         text = path.read_bytes()
-        compile_policy(orjson.loads(text), 1)
+        document = orjson.loads(text)
+        failing = failing_examples(document, compile_policy(document, 1))
     except OSError as error:
         raise StartRefused(f"POLICY_FILE can't be read: {error.strerror}") from None
     except ValueError as error:
         first = str(error).splitlines()[0]
         raise StartRefused(f"POLICY_FILE is not a policy: {first}") from None
+    if failing:
+        raise StartRefused(f"POLICY_FILE does not hold its own examples: {failing[0].pointer} {failing[0].message}")
     return text
 
 
@@ -117,6 +130,7 @@ async def _prepare(settings: Settings, driver: AsyncDriver, database: str, found
     if applied:
         say(f"migrations applied: {', '.join(applied)}")
     await founding.found(secret, text)
+    await founding.refuse_stranger(secret)  # another may have founded it while this one waited for the migrations
 
 
 async def _health_of(driver: AsyncDriver, database: str, cache: ProfileCache) -> Health:
@@ -149,19 +163,23 @@ async def assembled(
         cache = ProfileCache(stores.redis_url, now_ms=clock.now_ms, random_bytes=random_bytes)
         stack.push_async_callback(cache.close)
         await cache.start()
-        policies = Policies(founding.policy)
-        await policies.at(await founding.active_version())
+        policies = Policies(GraphPolicies(driver, database), cache)
+        await policies.current()
         reader = GraphReader(driver, database)
         sealed = SqliteSealed(settings.sealed_dir or settings.data_dir / SEALED_FOLDER)
         stack.callback(sealed.close)
         archive = GraphArchive(driver, database, sealed)
-        ledger = GraphLedger(driver, database, Chain(), timeout_ms=settings.transaction_timeout_ms)
+        chain, ends = Chain(secret), GraphChainEnds(driver, database)
+        vouched = SignedCheckpoints(settings.checkpoint_dir or settings.data_dir, secret, settings.data_dir)
+        checkpoints = Checkpoints(ends, vouched, settings.checkpoint_every)
+        await hold_against(checkpoints, say)
+        ledger = GraphLedger(driver, database, chain, timeout_ms=settings.transaction_timeout_ms)
         journal = Journal(settings.data_dir)
         outbox = Outbox(ledger, cache, METRICS)
         write_path = WritePath(
             ledger,
             outbox,
-            policies.at,
+            policies.learn,
             births_under(secret),
             pseudonyms_under(secret),
             clock,
@@ -171,6 +189,8 @@ async def assembled(
         )
         sweeper = Sweeper(write_path, reader.is_due)
         timely = Timely(reader, archive, sweeper.apply_due, clock.now_ms)
+        follower = Follower(write_path, policies.store)
+        refresher = Refresher(write_path, policies, clock)
         lookup = Lookup(cache, timely, policies, clock, METRICS)
         services = Services(
             keyring,
@@ -183,7 +203,7 @@ async def assembled(
             Explainer(ledger.look, archive, timely, policies.active, births_under(secret), clock.now_ms),
             GraphView(timely, archive, ledger.look),
             Feed(archive, clock),
-            GraphAudit(driver, database, sealed),
+            CheckedAudit(GraphAudit(driver, database, chain, sealed), ends, vouched),
             pseudonyms_under(secret),
             link_ids_under(secret),
             lambda: _health_of(driver, database, cache),
@@ -191,6 +211,9 @@ async def assembled(
             settings.max_body_bytes,
             webhook_keys,
             GraphUnread(driver, database),
+            policies,
+            follower,
+            Simulator(policies, ledger.look, births_under(secret), clock),
         )
         behind = journal.refusals(await founding.seq())
         if behind:
@@ -199,10 +222,19 @@ async def assembled(
         stack.push_async_callback(outbox.stop)
         await ledger.plan_ahead()
         write_path.start()
-        await _apply_again(write_path, behind, say)
+        checkpoints.start()
+        stack.push_async_callback(checkpoints.stop)
         stack.push_async_callback(write_path.stop)
+        await _apply_again(write_path, behind, say)
+        follower.start()
+        stack.push_async_callback(follower.stop)
+        refresher.start()
+        stack.push_async_callback(refresher.stop)
         sweeper.start()
         stack.push_async_callback(sweeper.stop)
+        forgetting = Forgetting(GraphAnswers(driver, database))
+        forgetting.start()
+        stack.push_async_callback(forgetting.stop)
         gauges = Gauges(archive.count_open_reviews, METRICS)
         gauges.start()
         stack.push_async_callback(gauges.stop)
@@ -232,33 +264,11 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _listening(settings: Settings) -> socket.socket:
-    """The socket to serve on. Raises StartRefused when the port is taken."""
-    try:
-        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-        listening = socket.socket(family)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((settings.host, settings.port))
-    except OSError as error:
-        raise StartRefused(f"PORT {settings.port} on {settings.host} can't be used: {error.strerror}") from None
-    listening.listen(2048)
-    listening.set_inheritable(True)
-    return listening
-
-
-def _base_url(settings: Settings, listening: socket.socket) -> str:
-    host = settings.host
-    if host in ("0.0.0.0", "::"):
-        host = "127.0.0.1" if host == "0.0.0.0" else "::1"
-    port = listening.getsockname()[1]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
 async def serve(settings: Settings, say: Say) -> None:
     """Start everything, serve until cancelled, end everything. Raises StartError in one line for what can't be."""
     configure_logs(settings.log_level)
-    listening = _listening(settings)
-    base_url = _base_url(settings, listening)
+    listening = listening_on(settings)
+    base_url = base_url_of(settings, listening)
     with contextlib.closing(listening):
         async with local_stores(settings, say) as stores, assembled(settings, stores, say) as instance:
             if settings.sample and await instance.founding.is_empty():
@@ -277,7 +287,9 @@ async def _apply_again(write_path: WritePath, refusals: Sequence[Refusal], say: 
             source=record.source or "",
             at=record.at,
         )
-        await write_path.submit([change], Origin("service:journal"), lambda _: (200, b""))
+        answered = await write_path.submit([change], Origin("service:journal"), lambda _: (200, b""))
+        if any(isinstance(outcome, FabricError) for outcome in answered.outcomes):
+            raise StartRefused(f"A refusal of the journal can't be applied again (its seq is {refusal.seq}).")
     if refusals:
         say(f"the graph was older than its journal: {len(refusals)} refusals applied again")
 
@@ -387,6 +399,7 @@ async def _serve_until_told(
         await asyncio.wait({serving, broken}, return_when=asyncio.FIRST_COMPLETED)
         if broken.done():
             raise LocalStoreError(broken.result())
+        serving.result()
     finally:
         remove_run_file(settings.data_dir)
         instance.services.feed.close()

@@ -1,4 +1,4 @@
-"""The command line: `python -m service run | stores | migrate-status | migrate`.
+"""The command line: `python -m service` run, stores, migrate, migrate-status, backup, restore, import, export.
 
 What goes wrong at the start ends in one line on stderr: status 2 for settings, 1 for the rest. SIGTERM and Ctrl-C
 cancel the command, which then ends its stores; that is a clean end, with status 0. Whatever has not ended 25 s later is
@@ -20,13 +20,12 @@ from typing import Annotated, Any, Final
 import typer
 
 from service.errors import StartError
-from service.settings import Settings, SettingsRefused, load_settings
+from service.settings import MIGRATIONS_FOLDER, Settings, SettingsRefused, load_settings
 
 Command = Callable[[Settings], Coroutine[Any, Any, int]]
 
 # Turns make many short-lived objects at once: looking for cycles among them every 700 costs more than it finds.
 GC_THRESHOLDS: Final = (50_000, 20, 20)
-MIGRATIONS_FOLDER: Final = Path(__file__).parents[1] / "graph_migrations"
 _SIGNALS_UNTIL_HARD_END: Final = 3
 _END_S_MAX: Final = 25
 
@@ -124,6 +123,20 @@ def back_up(to: Annotated[Path, typer.Argument(help="the archive to write, .tar.
 
         size = await asyncio.to_thread(backup, settings.data_dir, to)
         say(f"backed up {settings.data_dir} to {to} ({size / 1e6:.1f} MB); keep it as safe as the secrets in it")
+        return 0
+
+    _carry_out(command)
+
+
+@app.command("accept-restore")
+def accept_restore() -> None:
+    """Says that an older graph was put back with Neo4j's own tools: the next start does not take it for a cut audit."""
+
+    async def command(settings: Settings) -> int:
+        from service.local.checkpoints import announce_restore
+
+        announce_restore(settings.data_dir)
+        say("the next start accepts a graph that is older than its checkpoints")
         return 0
 
     _carry_out(command)

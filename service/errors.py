@@ -6,6 +6,7 @@
     │   ├── PersonalValueInUrl
     │   └── PurposeRequired
     ├── Invalid                      it can be read, and says something that can't be; with pointers
+    │   ├── PolicyExamplesFail       a policy's own examples do not hold
     │   └── UnreadableWebhook        well signed; kept for inspection
     │       └── NotSupportedYet
     ├── IdempotencyKeyReused
@@ -13,11 +14,12 @@
     ├── NotAllowed
     ├── Unknown                      nothing of that name
     │   ├── UnknownIdentifier, UnknownProfile, UnknownLink, UnknownAssertion, UnknownReview, UnknownRevocation,
-    │   │   UnknownDecision
+    │   │   UnknownDecision, UnknownPolicy, UnknownAudience
     │   ├── UnknownProvider
     ├── Erased                       there was an answer, and it named a person who is erased
     ├── Conflict                     against what is in force now
-    │   ├── AssertedDifferent, ProfileTooLarge, ReviewClosed, RequestInProgress, WebhookIdReused
+    │   ├── AssertedDifferent, ProfileTooLarge, ReviewClosed, RequestInProgress, WebhookIdReused,
+    │   │   NothingToRollBack
     ├── TooLarge                     over a limit of the service
     │   ├── BodyTooLarge, TooManyItems
     ├── UnsupportedMedia
@@ -138,6 +140,13 @@ class NotSupportedYet(UnreadableWebhook):
     says = "The service does not do yet what this webhook asks for. It is kept for inspection."
 
 
+class PolicyExamplesFail(Invalid):
+    """Examples that a policy holds itself to come out otherwise; it can't be put in force."""
+
+    code = "policy_examples_fail"
+    says = "The policy's own examples do not hold under it."
+
+
 class IdempotencyKeyReused(FabricError):
     """The same Idempotency-Key came with another body before."""
 
@@ -228,6 +237,20 @@ class UnknownDecision(Unknown):
     says = "This decision is not known."
 
 
+class UnknownPolicy(Unknown):
+    """There is no policy of this version."""
+
+    code = "unknown_policy"
+    says = "This version of the policy is not known."
+
+
+class UnknownAudience(Unknown):
+    """The policy names no audience so."""
+
+    code = "unknown_audience"
+    says = "The policy has no audience of this name."
+
+
 class Erased(FabricError):
     """A stored answer named a person who has been erased since."""
 
@@ -276,6 +299,13 @@ class WebhookIdReused(Conflict):
 
     code = "webhook_id_reused"
     says = "This webhook-id was used for another webhook."
+
+
+class NothingToRollBack(Conflict):
+    """No version was in force before this one."""
+
+    code = "nothing_to_roll_back"
+    says = "No version of the policy was in force before this one."
 
 
 class RequestInProgress(Conflict):

@@ -249,7 +249,7 @@ class Metrics:
         self.http = HttpTally()
         r.register(self.http)
 
-        # Write path. `outcome`: committed, rolled_back, unknown. `lane`: revocation, decision, evidence, background.
+        # Write path. `outcome`: committed, rolled_back, unknown. `lane`: revocation, decision, ordinary, background.
         self.turns = Counter("fabric_turns_total", "Write transactions.", ("outcome",), registry=r)
         self.turn_seconds = Histogram("fabric_turn_seconds", "Time of one turn.", buckets=TURN_SECONDS, registry=r)
         self.batch_size = Histogram("fabric_turn_batch_size", "Changes in one turn.", buckets=SIZES, registry=r)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.types import ASGIApp
 
 from service import __version__
@@ -13,7 +13,20 @@ from service.api.context import Services
 from service.api.direct import ENDPOINTS, DirectRoutes
 from service.api.documentation import DOCS_PATH, document, serve_pages
 from service.api.lookup_route import PATH, LookupRoute
-from service.api.routes import audit, consents, decisions, links, operations, profiles, reviews, stewardship, webhooks
+from service.api.reading import no_address_in_path
+from service.api.routes import (
+    audiences,
+    audit,
+    consents,
+    decisions,
+    links,
+    operations,
+    policies,
+    profiles,
+    reviews,
+    stewardship,
+    webhooks,
+)
 
 __all__ = ["ASGIApp", "create_app"]
 
@@ -31,8 +44,20 @@ def create_app(services: Services, new_request_id: Callable[[], str]) -> ASGIApp
         redirect_slashes=False,  # a path that is not documented is 404, without a detour that repeats it
     )
     app.state.services = services
-    for family in (operations, links, stewardship, reviews, profiles, consents, decisions, audit, webhooks):
-        app.include_router(family.router)
+    for family in (
+        operations,
+        links,
+        stewardship,
+        reviews,
+        profiles,
+        consents,
+        decisions,
+        audiences,
+        policies,
+        audit,
+        webhooks,
+    ):
+        app.include_router(family.router, dependencies=[Depends(no_address_in_path)])
     answer_problems(app)
     document(app)
     serve_pages(app)

@@ -23,7 +23,6 @@ STEWARD: Final = "steward"
 PRIVACY: Final = "privacy"
 ADMIN: Final = "admin"
 ROLES: Final = frozenset({ACTIVATION, COLLECTOR, STEWARD, PRIVACY, ADMIN})
-LOOKUP_ROLES: Final = (ACTIVATION, STEWARD)
 
 REMEMBERED_MAX: Final = 256
 HEADER_LENGTH_MAX: Final = 4096

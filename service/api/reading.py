@@ -18,8 +18,9 @@ from service.api.context import Services
 from service.api.errors import field_errors, invalid
 from service.api.schemas import BATCH_MAX, IdentifierIn
 from service.api.urls import key_in_url
+from service.api.values import refuse_personal
 from service.control.normalise import Refused, normalise
-from service.errors import FieldError, Invalid, Malformed, PersonalValueInUrl, TooManyItems
+from service.errors import FieldError, Invalid, Malformed, TooManyItems
 from service.model.changes import Origin, Remembered
 from service.model.identifiers import Identifier, IdentifierKey
 from service.model.policy import Policy
@@ -44,10 +45,13 @@ def caller_of(request: Request, *roles: str) -> Caller:
 
 
 def open_to(*roles: str) -> Any:
-    """`dependencies=[open_to(…)]` of a route whose query the framework reads: who may comes before what was sent."""
+    """`dependencies=[open_to(…)]` of a route whose query the framework reads: who may comes before what was sent, and
+    what was sent is read under the policy in force.
+    """
 
     async def settle(request: Request) -> None:
         caller_of(request, *roles)
+        await services_of(request).policies.current()
 
     return Depends(settle)
 
@@ -61,9 +65,10 @@ class Sent:
 
 
 async def body_of(request: Request) -> Sent:
-    """The JSON body. Raises Malformed, UnsupportedMedia, BodyTooLarge."""
+    """The JSON body, to be read under the policy in force. Raises Malformed, UnsupportedMedia, BodyTooLarge."""
     limit = services_of(request).body_bytes_max
     raw = await read_body(request.receive, limit)
+    await services_of(request).policies.current()
     content_type = call_of(request.scope).headers.get(b"content-type")
     return Sent(raw, parse_json(raw, content_type.decode("latin-1") if content_type else None, limit_bytes=limit))
 
@@ -130,10 +135,9 @@ def origin_of(request: Request, caller: Caller, raw: bytes = b"") -> Origin:
     )
 
 
-def refuse_personal_id(value: str) -> None:
-    """An id in a path is never an address of a person. Raises PersonalValueInUrl."""
-    if "@" in value:
-        raise PersonalValueInUrl()
+async def no_address_in_path(request: Request) -> None:
+    """Dependency of every route: raises PersonalValueInUrl for a path that holds an e-mail address."""
+    refuse_personal(False, request.url.path)
 
 
 def key_of_text(text: str, name: str, policy: Policy) -> IdentifierKey:

@@ -13,6 +13,7 @@ from service.errors import UnknownLink
 from service.model.changes import ExpireDue, LinkReceipt, ObserveLink, RetractLink, SweepReceipt
 from service.model.evidence import Link
 from service.model.identifiers import IdentifierKey, LinkId, ProfileId, pair_of
+from service.model.policy import Policy
 from service.resolution.activity import due_of, falls_due, updated
 
 DUE_LINKS_MAX = 500
@@ -23,7 +24,7 @@ def wanted_by_link(change: ObserveLink) -> Wanted:
     return Wanted(identifiers={change.a, change.b}, pairs={pair_of(change.a, change.b)}, around=True)
 
 
-def _link_of(change: ObserveLink, now: int) -> Link:
+def _link_of(change: ObserveLink, policy: Policy, now: int) -> Link:
     a, b = pair_of(change.a, change.b)
     at = change.observed_at if change.observed_at is not None else now
     return Link(
@@ -31,7 +32,7 @@ def _link_of(change: ObserveLink, now: int) -> Link:
         a,
         b,
         change.method,
-        change.confidence,
+        policy.confidence_of_source(change.source) if change.assumed else change.confidence,
         change.source,
         change.rule,
         change.rule_version,
@@ -39,6 +40,7 @@ def _link_of(change: ObserveLink, now: int) -> Link:
         at,
         change.expires_at,
         change.evidence,
+        assumed=change.assumed,
     )
 
 
@@ -67,7 +69,7 @@ def receipt_of(world: World, link_id: LinkId, asked: IdentifierKey, *, duplicate
 
 def observe_link(world: World, change: ObserveLink) -> Step:
     """Take a link in, or update it where it was sent before. Never raises for what the evidence says."""
-    seen = _link_of(change, world.now)
+    seen = _link_of(change, world.policy, world.now)
     known = world.links.get(change.link_id)
     link = seen if known is None else updated(known, seen)
     duplicate = link is known

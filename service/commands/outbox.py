@@ -93,6 +93,9 @@ class Outbox:
             await self._drop(seq)
         except StoreUnavailable:
             answer(False)
+        except Exception:
+            log.exception("drop_failed")
+            answer(False)
         else:
             answer(True)
         self._metrics.outbox_pending.set(len(self._owed))

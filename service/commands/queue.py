@@ -11,7 +11,17 @@ from enum import IntEnum
 from service.commands.carry_out import Outcome
 from service.commands.newcomers import Newcomers
 from service.errors import Busy
-from service.model.changes import Change, Decide, ExpireDue, Origin, RecordConsent, Revoke
+from service.model.changes import (
+    ActivatePolicy,
+    Change,
+    Decide,
+    ExpireDue,
+    LookAgain,
+    Origin,
+    RecordConsent,
+    ResolveAnew,
+    Revoke,
+)
 
 WHOLE_MAX = 128  # no turn is smaller than that
 
@@ -64,8 +74,8 @@ class Job:
 
     @property
     def alone(self) -> bool:
-        """A preview, and what was resolved ahead, has a turn to itself."""
-        return bool(self.newcomers) or self.is_preview
+        """A preview, what was resolved ahead, and a change of the policy that the turn goes by has one to itself."""
+        return bool(self.newcomers) or self.is_preview or isinstance(next(iter(self.changes), None), ActivatePolicy)
 
     @property
     def is_whole(self) -> bool:
@@ -82,7 +92,9 @@ class Job:
             return Priority.REVOCATION
         if isinstance(first, Decide):
             return Priority.DECISION
-        return Priority.BACKGROUND if isinstance(first, ExpireDue) else Priority.ORDINARY
+        if isinstance(first, ExpireDue):  # a reader that met a due time waits for it; the sweep has time
+            return Priority.DECISION if first.keys else Priority.BACKGROUND
+        return Priority.BACKGROUND if isinstance(first, ResolveAnew | LookAgain) else Priority.ORDINARY
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +116,13 @@ class JobQueue:
 
     def __len__(self) -> int:
         return sum(len(queue) for queue in self._waiting)
+
+    def lengths(self) -> dict[str, int]:
+        """Lane → changes that wait in it."""
+        return {
+            priority.name.lower(): sum(job.waiting for job in queue)
+            for priority, queue in zip(Priority, self._waiting, strict=True)
+        }
 
     def oldest_s(self) -> float | None:
         """When the longest waiting job came, on the monotonic clock."""
@@ -142,11 +161,3 @@ class JobQueue:
                 if job.alone:
                     return slices
         return slices
-
-    def drain(self) -> list[Job]:
-        """Take out everything that waits."""
-        jobs = [job for queue in self._waiting for job in queue]
-        for queue in self._waiting:
-            queue.clear()
-        self.changes = 0
-        return jobs

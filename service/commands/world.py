@@ -10,11 +10,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from service.control.effective_consent import linking_permitted
+from service.commands.desk import DeskLoaded, DeskWanted, Deskwork
+from service.control.linking import linkable
 from service.model.changes import Revocation
 from service.model.evidence import Assertion, Bond, ConsentRecord, Hand, Link, Reason, Tier
 from service.model.identifiers import AssertionId, IdentifierKey, LinkId, Pair, ProfileId, pair_of
 from service.model.policy import Namespace, Policy
+from service.model.policy_versions import Desk
 from service.model.profile import Profile
 from service.model.state import IdentifierState
 from service.resolution.activity import inactive_of
@@ -45,10 +47,11 @@ class Wanted:
     due: int = 0
     around: bool = False
     ends_of: set[IdentifierKey] = field(default_factory=set)
+    desk: DeskWanted | None = None
 
     def __bool__(self) -> bool:
         named = (self.identifiers, self.pairs, self.links, self.links_of, self.profiles, self.ids, self.assertions)
-        return any((*named, self.ends_of))
+        return any((*named, self.ends_of)) or self.desk is not None
 
     def add(self, other: Wanted) -> None:
         """Want what `other` wants as well."""
@@ -71,6 +74,7 @@ class Loaded:
     `profiles`: id → present members. `unfollowed`: members whose links were left out because they bridge nothing.
     `dues`: until when each profile holds. `born`: id → the identifier that it was born from. `hands`: those in force,
     by id. `due`: the links that have fallen due. `ends_of`: for each link its id, other end, due time (ms) and profile.
+    `bars`: why an identifier bridged nothing when it was last written.
     """
 
     identifiers: list[IdentifierState] = field(default_factory=list)
@@ -80,10 +84,13 @@ class Loaded:
     profiles: dict[ProfileId, list[IdentifierKey]] = field(default_factory=dict)
     unfollowed: set[IdentifierKey] = field(default_factory=set)
     dues: dict[ProfileId, int | None] = field(default_factory=dict)
+    audiences: dict[ProfileId, tuple[str, ...]] = field(default_factory=dict)
     born: dict[ProfileId, IdentifierKey] = field(default_factory=dict)
     hands: dict[ProfileId, tuple[Hand, ...]] = field(default_factory=dict)
     assertions: list[Assertion] = field(default_factory=list)
     due: list[LinkId] = field(default_factory=list)
+    bars: dict[IdentifierKey, Reason] = field(default_factory=dict)
+    desk: DeskLoaded | None = None
     ends_of: dict[IdentifierKey, list[LinkEnd]] = field(default_factory=dict)
 
 
@@ -112,7 +119,8 @@ class World:
     change of a profile has a time of its own. `behind`: more links have fallen due than one turn flips.
     """
 
-    def __init__(self, policy: Policy, births: Births, now: int, seq: int) -> None:
+    def __init__(self, policy: Policy, births: Births, now: int, seq: int, desk: Desk | None = None) -> None:
+        self.desk = Deskwork(desk or Desk())
         self.policy = policy
         self.births = births
         self.now = now
@@ -132,6 +140,7 @@ class World:
         self.seen_before: set[IdentifierKey] = set()
         self.recorded: list[tuple[IdentifierKey, ConsentRecord]] = []
         self.revocations: list[Revocation] = []
+        self.stored_bars: dict[IdentifierKey, Reason] = {}
         self.stored_states: dict[IdentifierKey, IdentifierState] = {}
         self.stored_links: dict[LinkId, tuple[Link, Reason | None, float | None]] = {}
         self.stored_hands: dict[ProfileId, tuple[Hand, ...]] = {}
@@ -144,10 +153,11 @@ class World:
         self.ends_of: dict[IdentifierKey, list[LinkEnd]] = {}
         self.dues: dict[ProfileId, int | None] = {}
         self.lowered: dict[ProfileId, int] = {}
+        self.audiences: dict[ProfileId, tuple[str, ...]] = {}
+        self.stored_audiences: dict[ProfileId, tuple[str, ...]] = {}
         self.restructured: set[IdentifierKey] = set()
         self.versions: dict[ProfileId, list[Version]] = {}
         self.unversioned: set[ProfileId] = set()
-        self._linking_unset = linking_permitted((), policy)
         self._namespaces: dict[IdentifierKey, Namespace] = {}
         self._bars: dict[IdentifierKey, tuple[IdentifierState, Reason | None]] = {}
 
@@ -158,6 +168,8 @@ class World:
         for state in loaded.identifiers:
             if state.key not in self.states:
                 self.states[state.key] = self.stored_states[state.key] = state
+                if state.key in loaded.bars:
+                    self.stored_bars[state.key] = loaded.bars[state.key]
         for link in loaded.links:
             if link.link_id not in self.links:
                 self._put(link)
@@ -169,6 +181,7 @@ class World:
                 self.members[profile_id] = frozenset(loaded.profiles.get(profile_id, ()))
                 self._links_of_known.update(self.members[profile_id] - loaded.unfollowed)
                 self.dues[profile_id] = loaded.dues.get(profile_id)
+                self.audiences[profile_id] = self.stored_audiences[profile_id] = loaded.audiences.get(profile_id, ())
         for profile_id in wanted.ids:
             if profile_id not in self._ids_known:
                 self._ids_known.add(profile_id)
@@ -184,6 +197,8 @@ class World:
         self.ends_of |= loaded.ends_of
         if wanted.due:
             self.due = loaded.due
+        if loaded.desk is not None:
+            self.desk.take(loaded.desk)
 
     def missing(self, wanted: Wanted) -> Wanted:
         """The part of `wanted` that is not here yet."""
@@ -198,6 +213,7 @@ class World:
             wanted.due,
             wanted.around,
             {key for key in wanted.ends_of if key not in self.ends_of},
+            wanted.desk,
         )
 
     def follows(self, key: IdentifierKey) -> bool:
@@ -213,7 +229,7 @@ class World:
 
     def state(self, key: IdentifierKey) -> IdentifierState:
         """The identifier as it stands, or a new one of which nothing is known."""
-        return self.states.get(key) or IdentifierState(key, linking=self._linking_unset)
+        return self.states.get(key) or IdentifierState(key, linking=linkable(key, (), self.policy))
 
     def change(self, state: IdentifierState) -> None:
         """Replace what is known of an identifier."""

@@ -27,6 +27,7 @@ from service.model.changes import Change, DecisionReceipt, Origin, Receipt, Reme
 from service.model.evidence import ConsentRecord
 from service.model.identifiers import IdentifierKey
 from service.model.policy import Policy
+from service.model.policy_versions import InForce
 from service.resolution.profile_ids import Births
 from service.telemetry import Metrics
 
@@ -57,7 +58,7 @@ class _Attempt:
 
 
 log = structlog.get_logger()
-PolicyAt = Callable[[int], Awaitable[Policy]]
+PolicyAt = Callable[[InForce], Awaitable[Policy]]
 
 
 class WritePath:
@@ -120,6 +121,8 @@ class WritePath:
             await asyncio.wait([first.future])
             if (stored := _stored_by(first)) is not None:
                 return _replayed(stored, remembered)
+            if self._stopping:
+                raise StoreUnavailable("The service is shutting down.")
         future: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()
         job = Job(changes, origin, render, future, self._clock.monotonic_s())
         self._queue.put(job)
@@ -149,7 +152,7 @@ class WritePath:
     async def _turns(self) -> None:
         while True:
             slices = self._queue.take(self._budget)
-            self._metrics.queue_length.labels("all").set(self._queue.changes)
+            self._measure_queue()
             if slices:
                 await self._take_turn(slices)
                 if sum(len(piece.changes) for piece in slices) > 1 and self._queue.changes < self._limits.batch_min:
@@ -159,6 +162,12 @@ class WritePath:
                 return
             self._wake.clear()
             await self._wake.wait()
+
+    def _measure_queue(self) -> None:
+        for lane, changes in self._queue.lengths().items():
+            self._metrics.queue_length.labels(lane).set(changes)
+        oldest = self._queue.oldest_s()
+        self._metrics.queue_age_seconds.set(0 if oldest is None else self._clock.monotonic_s() - oldest)
 
     async def _linger(self) -> None:
         """Let those who were just answered send again, so that they share the next turn instead of two halves."""
@@ -170,7 +179,6 @@ class WritePath:
         began = self._clock.monotonic_s()
         try:
             attempt = await self._with_retries(slices)
-            await self._remember(attempt)
         except FabricError as error:
             self._metrics.failures.labels(error.code).inc()
             for piece in slices:
@@ -195,7 +203,6 @@ class WritePath:
                 alone = Slice(piece.job, (change,), last)
                 try:
                     got = await self._with_retries([alone])
-                    await self._remember(got)
                     attempt.seq, attempt.replays = got.seq, attempt.replays | got.replays
                     attempt.answers |= got.answers
                     outcome = got.outcomes[0][0] if got.outcomes[0] else Internal()
@@ -230,7 +237,9 @@ class WritePath:
                 return await self._attempt(slices, op)
             except _Unsettled as sent:
                 unknown = sent
+                self._metrics.turns.labels("unknown").inc()
             except StoreUnavailable:
+                self._metrics.turns.labels("rolled_back").inc()
                 if self._clock.monotonic_s() + pause > until:
                     raise
             await asyncio.sleep(pause)
@@ -241,7 +250,9 @@ class WritePath:
                 return unknown.attempt
 
     async def _remember(self, attempt: _Attempt) -> None:
-        """Have refusals on the disk outside the graph before they are answered. Raises StoreUnavailable."""
+        """Have refusals on the disk outside the graph before they are committed: one that a failing commit leaves
+        behind is the stricter error, and nothing committed can be replayed without it. Raises StoreUnavailable.
+        """
         if attempt.refusals and self._journal is not None:
             try:
                 await asyncio.to_thread(self._journal.append, attempt.seq, attempt.refusals)
@@ -253,21 +264,21 @@ class WritePath:
         while True:
             try:
                 return await self._ledger.happened(op)
-            except StoreUnavailable:
+            except Exception as error:  # whatever it is, the outcome is as unknown as before
                 if self._clock.monotonic_s() > until:
-                    raise
+                    raise StoreUnavailable("It could not be settled whether the change was made.") from error
                 await asyncio.sleep(0.2)
 
     async def _attempt(self, slices: list[Slice], op: str) -> _Attempt:
         async with self._ledger.turn(op) as turn:
             head = await turn.take_head()
-            policy = await self._policy_at(head.policy_version)
+            policy = await self._policy_at(head.desk.in_force)
             self._outbox.found(head.pending)
             if head.seq != self._last_seq:
                 self._alone_since = head.seq
             if slices[0].job.newcomers:
                 return await self._found(turn, head, policy, slices[0].job)
-            world = World(policy, self._births, head.now, head.seq)
+            world = World(policy, self._births, head.now, head.seq, head.desk)
             replays = await self._replays(turn, slices)
             changes = [
                 (change, piece.job.origin) for piece in slices if piece.job not in replays for change in piece.changes
@@ -298,6 +309,7 @@ class WritePath:
         attempt.refusals = [(key, record) for key, record in plan.consents if record.state != "granted"]
         marks = self._outbox.marks()
         await turn.write(plan, seq=attempt.seq, at=world.now, dropped=marks)
+        await self._remember(attempt)
         try:
             await turn.commit()
         except OutcomeUnknown as error:
@@ -371,16 +383,23 @@ class WritePath:
 
         def answer(through: bool) -> None:
             for piece in slices:
-                job = piece.job
-                if not through:
-                    self._fail(job, NotYetEnforced())
-                elif job in attempt.replays:
-                    self._replay(job, attempt.replays[job])
-                elif piece.ends_job:
-                    status, body = attempt.answers.get(job) or job.render(job.outcomes)
-                    self._resolve(job, Answered(status, body, tuple(job.outcomes)))
+                try:
+                    self._answer(piece, attempt, through)
+                except Exception:
+                    log.exception("answer_failed")
+                    self._fail(piece.job, Internal())
 
         return answer
+
+    def _answer(self, piece: Slice, attempt: _Attempt, through: bool) -> None:
+        job = piece.job
+        if not through:
+            self._fail(job, NotYetEnforced())
+        elif job in attempt.replays:
+            self._replay(job, attempt.replays[job])
+        elif piece.ends_job:
+            status, body = attempt.answers.get(job) or job.render(job.outcomes)
+            self._resolve(job, Answered(status, body, tuple(job.outcomes)))
 
     def _replay(self, job: Job, stored: StoredAnswer) -> None:
         try:

@@ -14,7 +14,7 @@ VALUE_LENGTH_MAX = 512
 BLANKS = " \t\r\n\u00a0\u3000"
 """What may stand around a value. Other things that Python strips are control characters, and refused."""
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
-_ZEROS = re.compile(r"[0\-{}:.\s]*0[0\-{}:.\s]*", re.ASCII)
+_ZEROS = re.compile(r"[0\-{}:.\s+()/]*0[0\-{}:.\s+()/]*", re.ASCII)
 _UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
@@ -65,6 +65,15 @@ def _digest_of(value: str, namespace: Namespace, policy: Policy, *, plain: bool)
     if value in policy.blocked_digests or _ZEROS.fullmatch(value):
         raise Refused("value", "is the digest of a blocked value")
     return value
+
+
+def accepts(key: str, policy: Policy) -> bool:
+    """Whether an identifier that was taken once would be taken again: its namespace, pattern and blocked values."""
+    namespace, _, value = key.partition(":")
+    try:
+        return normalise(namespace, value, policy).key == key
+    except Refused:
+        return False
 
 
 def normalise(namespace: str, value: str, policy: Policy, *, plain: bool = False) -> Identifier:

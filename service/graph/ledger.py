@@ -17,9 +17,12 @@ from service.commands.ports import Head, OutcomeUnknown
 from service.commands.world import Loaded, Wanted
 from service.errors import StoreUnavailable
 from service.graph import audit, newcomers, queries, records
+from service.graph.policies import desk_of, load_desk, write_desk
 from service.model.changes import Remembered
+from service.model.evidence import Reason
 from service.model.identifiers import IdentifierKey, ProfileId
 from service.model.profile import Profile
+from service.model.state import IdentifierState
 
 _PLAN_S_MAX = 120.0  # a second on an idle machine
 
@@ -49,7 +52,8 @@ class GraphTurn:
         row = rows[0]
         self._link = audit.ChainLink(row["audit_seq"], row["audit_hash"])
         pending = {seq: [IdentifierKey(key) for key in drops or ()] for seq, drops in row["pending"] if seq is not None}
-        return Head(row["seq"], max(row["now"], row["at"] + 1), row["policy_version"], pending, row["due"])
+        desk = desk_of({name: row[f"policy_{name}"] for name in ("version", "since", "last", "former", "pass")})
+        return Head(row["seq"], max(row["now"], row["at"] + 1), desk, pending, row["due"])
 
     async def load(self, wanted: Wanted, now: int) -> Loaded:
         """What `wanted` names, as it stands under the lock."""
@@ -73,6 +77,8 @@ class GraphTurn:
         if wanted.assertions:
             rows = await self._rows(queries.LOAD_ASSERTIONS, ids=list(wanted.assertions))
             loaded.assertions = [records.assertion_of(row) for row in rows]
+        if wanted.desk is not None:
+            loaded.desk = await load_desk(self._rows, wanted.desk)
         if wanted.due:
             rows = await self._rows(queries.LOAD_DUE, now=now, limit=wanted.due)
             self._links(loaded, rows)
@@ -89,27 +95,35 @@ class GraphTurn:
                 "around": list(wanted.identifiers) if wanted.around else [],
             },
         )
-        loaded.identifiers += [records.state_of(state)[0] for state in row["identifiers"]]
+        for state in row["identifiers"]:
+            self._state(loaded, state)
         for link in row["pair_links"]:
             self._link_row(loaded, link)
-        for due, state_row in row["members"]:
-            state, bar = records.state_of(state_row)
+        for due, audiences, state_row in row["members"]:
+            state, bar = self._state(loaded, state_row)
             assert state.profile is not None
-            loaded.identifiers.append(state)
             loaded.profiles.setdefault(state.profile, []).append(state.key)
             loaded.dues[state.profile] = due
+            loaded.audiences[state.profile] = tuple(audiences or ())
             if bar is not None:
                 loaded.unfollowed.add(state.key)
         for link, other in row["profile_links"]:
             self._link_row(loaded, link)
             if other is not None:
-                loaded.identifiers.append(records.state_of(other)[0])
+                self._state(loaded, other)
 
     @staticmethod
-    def _states(loaded: Loaded, rows: Sequence[Any]) -> None:
+    def _state(loaded: Loaded, row: Sequence[Any]) -> tuple[IdentifierState, Reason | None]:
+        state, bar = records.state_of(row)
+        loaded.identifiers.append(state)
+        if bar is not None:
+            loaded.bars[state.key] = bar
+        return state, bar
+
+    def _states(self, loaded: Loaded, rows: Sequence[Any]) -> None:
         for row in rows:
             if row["state"] is not None:
-                loaded.identifiers.append(records.state_of(row["state"])[0])
+                self._state(loaded, row["state"])
 
     def _links(self, loaded: Loaded, rows: Sequence[Any]) -> None:
         for row in rows:
@@ -126,7 +140,7 @@ class GraphTurn:
 
     async def profiles(self, keys: Sequence[IdentifierKey]) -> dict[IdentifierKey, Profile]:
         """The profile of each identifier that is in one, as stored under the lock."""
-        rows = await self._rows(queries.READ_PROFILES, keys=list(keys))
+        rows = await self._rows(queries.READ_PROFILES, asked=list(keys))
         return {
             IdentifierKey(row["asked"]): records.profile_of(row["id"], row["stamp"], row["view"], row["due"])
             for row in rows
@@ -159,7 +173,7 @@ class GraphTurn:
             "joined": [records.row_of_stay(stay) for stay in plan.joined],
             "links_new": [records.row_of_link(stored, whole=False) for stored in plan.links_new],
             "links": [records.row_of_link(stored, whole=True) for stored in plan.links],
-            "turns": [self._turn(plan, seq, at)] if plan.drops or plan.events else [],
+            "turns": [self._turn(plan, seq, at)],
             "decisions": [records.row_of_decision(receipt) for receipt in plan.decisions],
             "entries": entries,
             "answers": [self._answer(answer, at, seq) for answer in plan.answers],
@@ -175,6 +189,10 @@ class GraphTurn:
         }
         await (await self._transaction.run(queries.WRITE, {"turn": rows})).consume()
         await self._write_rare(plan, at)
+        members = [{"profile": p, "entered": entered, "left": left} for p, entered, left in plan.memberships]
+        await self._run(queries.WRITE_MEMBERSHIPS, members)
+        if plan.desk is not None:
+            await write_desk(self._run, plan.desk, at)
 
     async def plan_write(self) -> None:
         """Run the common write, and those of consent and of stewards, with no rows."""
@@ -216,6 +234,7 @@ class GraphTurn:
         await (await self._transaction.run(newcomers.WRITE_NEWCOMERS, parameters)).consume()
 
     def _turn(self, plan: Plan, seq: int, at: int) -> dict[str, Any]:
+        """The turn's own entry: its operation id settles a lost commit; it is owed to the cache if there are drops."""
         turn = {
             "seq": seq,
             "at": at,
@@ -224,7 +243,8 @@ class GraphTurn:
             "drops": list(plan.drops),
         }
         shown = {profile_id for event in plan.events for profile_id in profiles_in(event)}
-        return {"turn": turn, "profiles": sorted(shown)}
+        owed = [True] if plan.drops or plan.events else []
+        return {"turn": turn, "owed": owed, "profiles": sorted(shown)}
 
     @staticmethod
     def _answer(answer: StoredAnswer, at: int, seq: int) -> dict[str, Any]:
@@ -245,8 +265,8 @@ class GraphTurn:
         except DriverError as error:  # the connection went; whether before or after the commit is not known
             raise OutcomeUnknown from error
         except Neo4jError as error:
-            if error.is_retryable():
-                raise OutcomeUnknown from error
+            if error.is_retryable() or (error.code or "").startswith("Neo.DatabaseError"):
+                raise OutcomeUnknown from error  # among these, a commit that failed half way through
             raise
 
 

@@ -6,10 +6,10 @@ from typing import Final, LiteralString
 
 # Columns of an identifier and of a link, in the order that `records` reads them.
 _STATE: LiteralString = """[i.key, i.first_seen, i.last_seen, i.sources, i.neighbours, i.linking, i.sides, i.named,
-        i.holds, i.handed, i.consents, i.bar, i.barred_until, i.lasting"""
+        i.holds, i.handed, i.consents, i.bar, i.barred_until, i.lasting, i.traits"""
 LINK_COLUMNS: LiteralString = """[r.id, r.method, r.confidence, r.source, r.rule, r.rule_version, r.observed_at,
         r.first_observed_at, r.expires_at, r.evidence, r.due, r.inactive, r.retracted_at, r.reviewed,
-        r.withheld, r.review"""
+        r.withheld, r.review, r.assumed"""
 
 # Plans of the statements that every request waits for are kept for good. Each is a walk from unique keys, so one made
 # on an empty graph is as good as one made on a full one, while making it again, as Neo4j does each time the graph has
@@ -25,7 +25,9 @@ WITH h
 OPTIONAL MATCH (t:Pending)
 WITH h, t ORDER BY t.seq
 RETURN h.seq AS seq, h.at AS at, h.audit_seq AS audit_seq, h.audit_hash AS audit_hash,
-       h.policy_version AS policy_version, timestamp() AS now, collect([t.seq, t.drops]) AS pending,
+       h.policy_version AS policy_version, h.policy_since AS policy_since, h.policy_last AS policy_last,
+       h.policy_former AS policy_former, h.policy_pass AS policy_pass,
+       timestamp() AS now, collect([t.seq, t.drops]) AS pending,
        EXISTS { MATCH ()-[r:LINK]->() WHERE r.due <= timestamp() } AS due
 """
 )
@@ -46,7 +48,7 @@ LOAD: LiteralString = (
     "CALL () { CALL () { UNWIND $wanted.profiles AS id MATCH (p:Profile {id: id}) RETURN p "
     "UNION UNWIND $wanted.around AS key MATCH (:Identifier {key: key})-[:IN]->(p:Profile) RETURN p } "
     "RETURN collect(p) AS profiles } "
-    "CALL (profiles) { UNWIND profiles AS p MATCH (p)<-[:IN]-(i:Identifier) RETURN collect([p.due, "
+    "CALL (profiles) { UNWIND profiles AS p MATCH (p)<-[:IN]-(i:Identifier) RETURN collect([p.due, p.audiences, "
     + _STATE
     + ", p.id]]) AS members } "
     # Links of members that bridge and those that wait for a steward, with what is known of an end outside the profile.
@@ -113,7 +115,8 @@ UNWIND $rows AS row MATCH (i:Identifier {key: row.key}) SET i += row
 WRITE_PROFILES: LiteralString = """
 UNWIND $rows AS row
 MERGE (p:Profile {id: row.id}) ON CREATE SET p.born = row.born, p.holder = row.born
-SET p.view = row.view, p.stamp = row.stamp, p.due = row.due, p.since = coalesce(row.since, p.since)
+SET p.view = row.view, p.stamp = row.stamp, p.due = row.due, p.since = coalesce(row.since, p.since),
+    p.audiences = row.audiences
 """
 
 # What a profile looked like until its structure changed; before WRITE_PROFILES, which writes over it.
@@ -150,6 +153,14 @@ JOIN_PROFILES: LiteralString = """
 UNWIND $rows AS row
 MATCH (i:Identifier {key: row.key}), (p:Profile {id: row.profile})
 CREATE (i)-[:IN {since: row.since}]->(p)
+"""
+
+# Who is in an audience, beside the names that the profile carries.
+WRITE_MEMBERSHIPS: LiteralString = """
+UNWIND $rows AS row
+MATCH (p:Profile {id: row.profile})
+CALL (p, row) { UNWIND row.left AS name MATCH (p)-[m:MEMBER]->(:Audience {name: name}) DELETE m }
+CALL (p, row) { UNWIND row.entered AS name MERGE (a:Audience {name: name}) MERGE (p)-[:MEMBER]->(a) }
 """
 
 CREATE_LINKS: LiteralString = """
@@ -202,7 +213,8 @@ CREATE (v:Revocation)-[:OF]->(i) SET v = row.revocation
 
 CREATE_TURN: LiteralString = """
 UNWIND $rows AS row
-CREATE (t:Turn:Pending) SET t = row.turn
+CREATE (t:Turn) SET t = row.turn
+FOREACH (owed IN row.owed | SET t:Pending)
 WITH t, row UNWIND row.profiles AS id
 MATCH (p:Profile {id: id}) CREATE (p)-[:CHANGED {seq: t.seq}]->(t)
 """
@@ -254,8 +266,9 @@ WRITE: LiteralString = (
 READ_PROFILES: LiteralString = (
     KEPT_PLAN
     + """
-UNWIND $keys AS key
-MATCH (i:Identifier {key: key})-[:IN]->(p:Profile)
+UNWIND $asked AS key
+MATCH (i:Identifier {key: key}) WHERE i.first_seen IS NOT NULL
+OPTIONAL MATCH (i)-[:IN]->(p:Profile)
 RETURN key AS asked, p.id AS id, p.stamp AS stamp, p.view AS view, p.due AS due
 """
 )
@@ -263,9 +276,9 @@ RETURN key AS asked, p.id AS id, p.stamp AS stamp, p.view AS view, p.due AS due
 READ_PROFILES_BY_ID: LiteralString = (
     KEPT_PLAN
     + """
-UNWIND $ids AS id
+UNWIND $asked AS id
 MATCH (held:Profile {id: id})
-MATCH (i:Identifier {key: held.holder})-[:IN]->(p:Profile)
+OPTIONAL MATCH (:Identifier {key: held.holder})-[:IN]->(p:Profile)
 RETURN id AS asked, p.id AS id, p.stamp AS stamp, p.view AS view, p.due AS due
 """
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, LiteralString
+from typing import Any, LiteralString, TypeVar
 
 from neo4j import WRITE_ACCESS, AsyncDriver, Query
 from neo4j.exceptions import DriverError, Neo4jError
@@ -17,6 +17,9 @@ from service.model.profile import Profile
 
 READ_S_MAX = 5.0
 READ_TRIES_MAX = 5
+_NOWHERE_TRIES = 2
+
+K = TypeVar("K", IdentifierKey, ProfileId)
 
 
 class GraphReader:
@@ -42,36 +45,34 @@ class GraphReader:
         """The profile of each identifier that is in one.
 
         A profile's view is one value, so it can't be half of a change; an identifier that moved between the two steps
-        of the read is not in the view found, and is read again.
+        of the read is in no profile, or not in the view found, and is read again. What is in none each time is a
+        household, which has no profile.
         """
-        found: dict[IdentifierKey, Profile] = {}
-        left = list(keys)
-        for _ in range(READ_TRIES_MAX):
-            torn = []
-            for row in await self._rows(queries.READ_PROFILES, keys=left):
-                key = IdentifierKey(row["asked"])
+        return await self._whole(queries.READ_PROFILES, keys, holds=True)
+
+    async def _whole(self, query: LiteralString, asked: Sequence[K], *, holds: bool) -> dict[K, Profile]:
+        """The profile of each key or id, read again where a change went through the read. `holds`: only a profile that
+        has the key among its members counts.
+        """
+        found: dict[K, Profile] = {}
+        left = list(asked)
+        for tries in range(READ_TRIES_MAX):
+            torn: list[K] = []
+            nowhere: list[K] = []
+            for row in await self._rows(query, asked=left):
                 profile = self._profile(row)
-                if profile is not None and any(member.key == key for member in profile.members):
-                    found[key] = profile
+                if profile is not None and (not holds or any(m.key == row["asked"] for m in profile.members)):
+                    found[row["asked"]] = profile
                 else:
-                    torn.append(key)
-            if not torn:
+                    (nowhere if row["id"] is None else torn).append(row["asked"])
+            left = torn + (nowhere if tries < _NOWHERE_TRIES else [])
+            if not left:
                 return found
-            left = torn
         raise StoreUnavailable("The graph changes faster than it can be read.")
 
     async def profiles_by_id(self, ids: Sequence[ProfileId]) -> dict[ProfileId, Profile]:
         """The profile of today for each id ever handed out."""
-        found: dict[ProfileId, Profile] = {}
-        left = list(ids)
-        for _ in range(READ_TRIES_MAX):
-            rows = await self._rows(queries.READ_PROFILES_BY_ID, ids=left)
-            read = {ProfileId(row["asked"]): self._profile(row) for row in rows}
-            found |= {profile_id: profile for profile_id, profile in read.items() if profile is not None}
-            left = [profile_id for profile_id, profile in read.items() if profile is None]
-            if not left:
-                return found
-        raise StoreUnavailable("The graph changes faster than it can be read.")
+        return await self._whole(queries.READ_PROFILES_BY_ID, ids, holds=False)
 
     @staticmethod
     def _profile(row: Any) -> Profile | None:

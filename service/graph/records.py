@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, cast
 
 import orjson
@@ -14,21 +14,44 @@ from service.model.evidence import Assertion, ConsentRecord, Hand, Link, Reason
 from service.model.identifiers import AssertionId, IdentifierKey, LinkId, ProfileId
 from service.model.profile import Member, Profile
 from service.model.state import IdentifierState
+from service.model.traits import Trait
 
 Row = dict[str, Any]
 
 
 def consents_to_list(consents: Sequence[ConsentRecord]) -> list[list[object]]:
-    """Consent records as plain lists, for JSON."""
+    """Consent records as plain lists, for JSON; the signal stays with the record's own node."""
+    return [[*_always(c), *_rarely(c)] for c in consents]
+
+
+def _always(c: ConsentRecord) -> list[object]:
     return [
-        [c.purpose, c.regulation, c.state, c.at, c.source, c.basis, c.expires_at, c.received_at, c.consent_id, c.notice]
-        for c in consents
-    ]
+        c.purpose, c.regulation, c.state, c.at, c.source, c.basis, c.expires_at, c.received_at, c.consent_id, c.notice
+    ]  # fmt: skip
+
+
+def _rarely(record: ConsentRecord) -> list[object]:
+    """What most records do not have, in the order of the fields, as far as there is something."""
+    found: list[object] = [record.method, record.unreadable]
+    while found and not found[-1]:
+        found.pop()
+    return found
+
+
+def _shown(record: ConsentRecord) -> list[object]:
+    """A consent record as a view needs it."""
+    (row,) = consents_to_list((replace(record, consent_id="", notice=None, method=None),))
+    return row if len(row) > 10 else row[:8]
 
 
 def consents_of_list(rows: Sequence[Sequence[Any]]) -> tuple[ConsentRecord, ...]:
     """The inverse of `consents_to_list`."""
     return tuple(ConsentRecord(*row) for row in rows)
+
+
+def traits_of_list(rows: Sequence[Sequence[Any]]) -> tuple[Trait, ...]:
+    """Traits from plain lists."""
+    return tuple(Trait(*row) for row in rows)
 
 
 def state_of(row: Sequence[Any]) -> tuple[IdentifierState, Reason | None]:
@@ -48,6 +71,7 @@ def state_of(row: Sequence[Any]) -> tuple[IdentifierState, Reason | None]:
         bar,
         until,
         lasting,
+        traits,
         profile,
     ) = row
     parsed = []
@@ -69,6 +93,7 @@ def state_of(row: Sequence[Any]) -> tuple[IdentifierState, Reason | None]:
         profile,
         until,
         orjson.loads(lasting) if lasting else {},
+        traits_of_list(orjson.loads(traits)) if traits else (),
     )
     return state, bar
 
@@ -89,6 +114,7 @@ def row_of_state(state: IdentifierState, bar: Reason | None, *, whole: bool) -> 
         "holds": state.holds,
         "handed": list(state.handed) or None,
         "consents": orjson.dumps(consents_to_list(state.consents)).decode() if state.consents else None,
+        "traits": orjson.dumps([list(t) for t in state.traits]).decode() if state.traits else None,
         "bar": bar,
         "barred_until": state.barred_until,
         "lasting": orjson.dumps(state.lasting).decode() if state.lasting else None,
@@ -105,10 +131,10 @@ def link_of(row: Sequence[Any]) -> tuple[Link, Reason | None]:
 def reviewed_link_of(row: Sequence[Any]) -> tuple[Link, Reason | None, float | None]:
     """A link as stored, why it is withheld, and what a steward's decision on it is worth (None: none is wanted)."""
     (link_id, method, confidence, source, rule, rule_version, observed, first, expires, evidence, due, inactive,
-     retracted, reviewed, withheld, review, a, b) = row  # fmt: skip
+     retracted, reviewed, withheld, review, assumed, a, b) = row  # fmt: skip
     link = Link(
         LinkId(link_id), IdentifierKey(a), IdentifierKey(b), method, confidence, source, rule, rule_version, observed,
-        first, expires, evidence, due, inactive, retracted, reviewed,
+        first, expires, evidence, due, inactive, retracted, reviewed, bool(assumed),
     )  # fmt: skip
     return link, withheld, review
 
@@ -134,6 +160,7 @@ def row_of_link(stored: StoredLink, *, whole: bool) -> Row:
         "reviewed": link.reviewed,
         "withheld": stored.withheld,
         "review": stored.review,
+        "assumed": link.assumed or None,
     }
     if not whole:
         row = {name: value for name, value in row.items() if value is not None}
@@ -143,7 +170,7 @@ def row_of_link(stored: StoredLink, *, whole: bool) -> Row:
 def view_of(profile: Profile) -> str:
     """A profile as the one JSON text that its node carries."""
     members = [
-        [m.key, m.first_seen, m.last_seen, m.sources, [c[:8] for c in consents_to_list(m.consents)]] if m.consents
+        [m.key, m.first_seen, m.last_seen, m.sources, [_shown(c) for c in m.consents]] if m.consents
         else [m.key, m.first_seen, m.last_seen, m.sources]
         for m in profile.members
     ]  # fmt: skip
@@ -152,16 +179,21 @@ def view_of(profile: Profile) -> str:
         view["h"] = profile.households
     if profile.policy_version:
         view["p"] = profile.policy_version
-    if profile.traits:
-        view["t"] = profile.traits
+    traits = {str(index): [list(t) for t in m.traits] for index, m in enumerate(profile.members) if m.traits}
+    if traits:
+        view["t"] = traits
+    if profile.audiences:
+        view["a"] = profile.audiences
     return orjson.dumps(view).decode()
 
 
 def profile_of(profile_id: str, stamp: int, view: str, due: int | None = None) -> Profile:
     """The inverse of `view_of`. `due` is kept beside the view, since a neighbour's change can lower it."""
     row = orjson.loads(view)
+    traits = {int(index): traits_of_list(rows) for index, rows in row.get("t", {}).items()}
     members = tuple(
-        Member(m[0], m[1], m[2], tuple(m[3]), consents_of_list(m[4]) if len(m) > 4 else ()) for m in row["m"]
+        Member(m[0], m[1], m[2], tuple(m[3]), consents_of_list(m[4]) if len(m) > 4 else (), traits.get(index, ()))
+        for index, m in enumerate(row["m"])
     )
     edges = tuple((i, j, c) for i, j, c in row["e"])
     households = tuple(row.get("h", ()))
@@ -173,8 +205,8 @@ def profile_of(profile_id: str, stamp: int, view: str, due: int | None = None) -
         row["at"],
         stamp,
         due,
-        row.get("t", {}),
         row.get("p", 0),
+        tuple(row.get("a", ())),
     )
 
 
@@ -188,6 +220,7 @@ def row_of_profile(stored: StoredProfile, stamp: int) -> Row:
         "due": None if profile is None else profile.due,
         "since": stored.since,
         "stamp": stamp,
+        "audiences": list(profile.audiences) or None if profile is not None else None,
     }
 
 
@@ -263,7 +296,7 @@ def row_of_assertion(assertion: Assertion) -> Row:
 
 def row_of_consent(key: IdentifierKey, record: ConsentRecord) -> Row:
     """A consent record as a node of its own: the history behind what the identifier carries."""
-    return {"key": key, "consent": asdict(record)}
+    return {"key": key, "consent": asdict(record) | {"unreadable": record.unreadable or None}}
 
 
 def row_of_decision(receipt: DecisionReceipt) -> Row:

@@ -10,7 +10,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import orjson
 
@@ -28,6 +28,15 @@ class Refusal:
     seq: int
     key: IdentifierKey
     record: ConsentRecord
+
+
+def _for_owner_only(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _ends_line(file: BinaryIO) -> bool:
+    file.seek(-1, os.SEEK_END)
+    return file.read(1) == b"\n"
 
 
 class Journal:
@@ -53,12 +62,12 @@ class Journal:
             )
             for key, record in refusals
         )
-        file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        try:
-            os.write(file, lines)
-            os.fsync(file)
-        finally:
-            os.close(file)
+        with open(self._path, "ab+", opener=_for_owner_only) as file:
+            if file.seek(0, os.SEEK_END) and not _ends_line(file):
+                lines = b"\n" + lines  # what a crash cut short must not swallow the next line
+            file.write(lines)
+            file.flush()
+            os.fsync(file.fileno())
 
     def refusals(self, after: int) -> list[Refusal]:
         """Refusals with a higher sequence number, in the order they were written."""

@@ -85,8 +85,8 @@ class KeptChild:
             say(f"{reason}; starting it again")
             try:
                 await self.up()
-            except LocalStoreError as error:
-                say(error.detail)
+            except (LocalStoreError, OSError) as error:
+                say(error.detail if isinstance(error, LocalStoreError) else f"it can't be started: {error.strerror}")
                 await self._child.stop(self.stop_s)
             else:
                 say(f"the local {self.name} answers again")

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from service.model.evidence import NO_NEIGHBOURS, ConsentRecord, Standing
 from service.model.identifiers import AssertionId, IdentifierKey, ProfileId
+from service.model.traits import Trait
 
 
 class IdentifierState(NamedTuple):
@@ -29,6 +30,7 @@ class IdentifierState(NamedTuple):
     profile: ProfileId | None = None
     barred_until: int | None = None
     lasting: Mapping[str, int] = NO_NEIGHBOURS
+    traits: tuple[Trait, ...] = ()
 
     @property
     def standing(self) -> Standing:

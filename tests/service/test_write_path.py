@@ -147,6 +147,23 @@ async def test_a_merge_of_unknown_outcome_is_one_assertion(
 
 
 @pytest.mark.parametrize("outcome", [unknown_after, unknown_before])
+async def test_what_drops_nothing_from_the_cache_is_there_once_too(
+    watched: Watched, graph: neo4j.AsyncDriver, outcome: Any
+) -> None:
+    """Turns without a profile to drop: a decision, and a refusal of somebody who was not seen yet."""
+    api, ledger = watched
+    asked = [
+        ("/v1/decisions", {"identifier": named(fresh()), "destination": "meta_ads"}),
+        ("/v1/revocations", {"identifier": named(fresh()), "scope": "purposes", "purposes": ["*"], "reason": "r"}),
+    ]
+    for path, body in asked:
+        request_id = secrets.token_hex(8)
+        ledger.on_commit = outcome
+        assert (await api.post(path, body, x_request_id=request_id)).status == 200 and ledger.on_commit is None
+        assert await count(graph, "MATCH (e:Audit {request_id: $id}) RETURN count(e)", id=request_id) == 1
+
+
+@pytest.mark.parametrize("outcome", [unknown_after, unknown_before])
 async def test_a_thousand_links_survive_an_unknown_outcome_in_the_middle(watched: Watched, outcome: Any) -> None:
     api, ledger = watched
     home = fresh("household_id")

@@ -34,6 +34,9 @@ def test_a_line_cut_short_by_a_crash_is_no_line(tmp_path: Path) -> None:
     with (tmp_path / FILE).open("ab") as file:
         file.write(b'{"seq": 2, "identif')
     assert [refusal.seq for refusal in journal.refusals(0)] == [1]
+    for seq in (3, 4):
+        journal.append(seq, [(IdentifierKey("crm_id:a"), withdrawn("advertising", 10))])
+    assert [refusal.seq for refusal in journal.refusals(0)] == [1, 3, 4]
 
 
 def test_it_is_for_its_owner_only(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from service.api.reading import (
 )
 from service.api.render import link_json, link_result, one, respond, respond_answered
 from service.api.schemas import FreeText, LinkIn, LinkOut, LinkResults, LinksIn
+from service.api.values import refuse_personal
 from service.commands.carry_out import Outcome
 from service.errors import FieldError, Invalid, UnknownLink
 from service.model.changes import ObserveLink, RetractLink
@@ -69,6 +70,7 @@ def _change_of(sent: LinkIn, services: Services) -> ObserveLink:
         sent.observed_at,
         sent.expires_at,
         _evidence_of(sent),
+        assumed=sent.confidence is None,
     )
 
 
@@ -127,6 +129,7 @@ async def get_link(request: Request, link_id: str) -> Response:
 async def delete_link(request: Request, link_id: str, reason: Annotated[FreeText, Query()] = "") -> Response:
     """Retract a link. It stays in history, and comes back only with a newer observation."""
     caller = caller_of(request, COLLECTOR, STEWARD)
+    refuse_personal(False, reason)
     services = services_of(request)
     change = RetractLink(LinkId(link_id), reason)
     render = one(call_of(request.scope).request_id, lambda receipt: {"link_id": receipt.link_id})

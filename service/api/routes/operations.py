@@ -29,6 +29,7 @@ async def readyz(request: Request) -> Response:
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
-async def metrics() -> Response:
-    """Metrics as Prometheus text."""
+async def metrics(request: Request) -> Response:
+    """Metrics as Prometheus text. The stores are asked first, so that `fabric_store_up` is true."""
+    await services_of(request).health()
     return Response(render_metrics(), 200, media_type=METRICS_MEDIA_TYPE)

@@ -18,7 +18,6 @@ from service.api.reading import (
     identifier_of,
     origin_of,
     read_as,
-    refuse_personal_id,
     services_of,
     valid_item,
 )
@@ -54,12 +53,12 @@ _PROBLEMS = (400, 401, 403, 404, 409, 413, 415, 422, 503)
 async def get_profile(request: Request, profile_id: str) -> Response:
     """Look up by any profile id ever handed out; one that is no longer shown is answered with `redirected_from`."""
     caller = caller_of(request, ACTIVATION, STEWARD)
-    refuse_personal_id(profile_id)
     services = services_of(request)
     query = query_of(request.scope["query_string"])
     if b"namespace" in query or b"value" in query:
         raise Invalid.at("", "names a query parameter that this call does not have")
-    purpose = purpose_of(query.get(b"purpose"), services.policy(), required=only_activates(caller))
+    policy = await services.policies.current()
+    purpose = purpose_of(query.get(b"purpose"), policy, required=only_activates(caller))
     least, at = confidence_of(query.get(b"min_confidence")), services.time_of(query.get(b"as_of"))
     if at is None:
         found = await services.lookup.by_id(ProfileId(profile_id), purpose, least)
@@ -144,7 +143,6 @@ async def post_merge(request: Request) -> Response:
 async def post_split(request: Request, profile_id: str) -> Response:
     """Say that identifiers of a profile are somebody else's; they leave and stay apart."""
     caller = caller_of(request, STEWARD)
-    refuse_personal_id(profile_id)
     services = services_of(request)
     sent = await body_of(request)
     asked = read_as(SplitIn, sent.content)
