@@ -80,8 +80,8 @@ class Ledger:
 
     @property
     def states(self) -> dict[IdentifierKey, IdentifierState]:
-        """Every identifier, with the profile it is in."""
-        return {key: self.state(key) for key in self.kept}
+        """Every identifier, with the profile it is in; promises aside, which may be sooner than they could be."""
+        return {key: self.state(key)._replace(barred_until=None, lasting={}) for key in self.kept}
 
     def state(self, key: IdentifierKey) -> IdentifierState:
         """One identifier, with the profile it is in."""
