@@ -327,9 +327,10 @@ class PolicyReceipt:
 
 @dataclass(frozen=True, slots=True)
 class PassReceipt:
-    """How far the pass has come."""
+    """How far the pass has come. `ends`: with this stretch it is over."""
 
     running: Pass
+    ends: bool = False
 
 
 Receipt = (
