@@ -25,9 +25,11 @@ from service.api.webhook_signature import WebhookKeys
 from service.cache.profiles import ProfileCache
 from service.clock import SystemClock, random_bytes
 from service.commands.account import pseudonyms_under
+from service.commands.checkpoints import CheckedAudit, Checkpoints, hold_against
 from service.commands.explain import Explainer
 from service.commands.feed import Feed
 from service.commands.follow import Follower
+from service.commands.forget import Forgetting
 from service.commands.gauges import Gauges
 from service.commands.graph_view import GraphView
 from service.commands.lookup import Lookup
@@ -44,10 +46,12 @@ from service.control.link_ids import link_ids_under
 from service.control.policy_document import compile_policy
 from service.errors import FabricError, LocalStoreError, StartRefused
 from service.graph import migrations
+from service.graph.answers import GraphAnswers
 from service.graph.archive import GraphArchive
 from service.graph.audit import Chain
 from service.graph.audit_reader import GraphAudit
 from service.graph.bulk import GraphBulk
+from service.graph.chain_ends import GraphChainEnds
 from service.graph.driver import AsyncDriver, answers, open_driver
 from service.graph.founding import Founding
 from service.graph.ledger import GraphLedger
@@ -56,7 +60,9 @@ from service.graph.policies import GraphPolicies
 from service.graph.reader import GraphReader
 from service.graph.stretches import GraphStretches
 from service.graph.unread import GraphUnread
+from service.listening import base_url_of, listening_on
 from service.local import Stores, local_stores
+from service.local.checkpoints import SignedCheckpoints
 from service.local.data_dir import remove_run_file, write_run_file
 from service.local.joined import joined_stores
 from service.local.journal import Journal, Refusal
@@ -163,7 +169,11 @@ async def assembled(
         sealed = SqliteSealed(settings.sealed_dir or settings.data_dir / SEALED_FOLDER)
         stack.callback(sealed.close)
         archive = GraphArchive(driver, database, sealed)
-        ledger = GraphLedger(driver, database, Chain(), timeout_ms=settings.transaction_timeout_ms)
+        chain, ends = Chain(secret), GraphChainEnds(driver, database)
+        vouched = SignedCheckpoints(settings.checkpoint_dir or settings.data_dir, secret, settings.data_dir)
+        checkpoints = Checkpoints(ends, vouched, settings.checkpoint_every)
+        await hold_against(checkpoints, say)
+        ledger = GraphLedger(driver, database, chain, timeout_ms=settings.transaction_timeout_ms)
         journal = Journal(settings.data_dir)
         outbox = Outbox(ledger, cache, METRICS)
         write_path = WritePath(
@@ -193,7 +203,7 @@ async def assembled(
             Explainer(ledger.look, archive, timely, policies.active, births_under(secret), clock.now_ms),
             GraphView(timely, archive, ledger.look),
             Feed(archive, clock),
-            GraphAudit(driver, database, sealed),
+            CheckedAudit(GraphAudit(driver, database, chain, sealed), ends, vouched),
             pseudonyms_under(secret),
             link_ids_under(secret),
             lambda: _health_of(driver, database, cache),
@@ -212,6 +222,8 @@ async def assembled(
         stack.push_async_callback(outbox.stop)
         await ledger.plan_ahead()
         write_path.start()
+        checkpoints.start()
+        stack.push_async_callback(checkpoints.stop)
         stack.push_async_callback(write_path.stop)
         await _apply_again(write_path, behind, say)
         follower.start()
@@ -220,6 +232,9 @@ async def assembled(
         stack.push_async_callback(refresher.stop)
         sweeper.start()
         stack.push_async_callback(sweeper.stop)
+        forgetting = Forgetting(GraphAnswers(driver, database))
+        forgetting.start()
+        stack.push_async_callback(forgetting.stop)
         gauges = Gauges(archive.count_open_reviews, METRICS)
         gauges.start()
         stack.push_async_callback(gauges.stop)
@@ -249,33 +264,11 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _listening(settings: Settings) -> socket.socket:
-    """The socket to serve on. Raises StartRefused when the port is taken."""
-    try:
-        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-        listening = socket.socket(family)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((settings.host, settings.port))
-    except OSError as error:
-        raise StartRefused(f"PORT {settings.port} on {settings.host} can't be used: {error.strerror}") from None
-    listening.listen(2048)
-    listening.set_inheritable(True)
-    return listening
-
-
-def _base_url(settings: Settings, listening: socket.socket) -> str:
-    host = settings.host
-    if host in ("0.0.0.0", "::"):
-        host = "127.0.0.1" if host == "0.0.0.0" else "::1"
-    port = listening.getsockname()[1]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
 async def serve(settings: Settings, say: Say) -> None:
     """Start everything, serve until cancelled, end everything. Raises StartError in one line for what can't be."""
     configure_logs(settings.log_level)
-    listening = _listening(settings)
-    base_url = _base_url(settings, listening)
+    listening = listening_on(settings)
+    base_url = base_url_of(settings, listening)
     with contextlib.closing(listening):
         async with local_stores(settings, say) as stores, assembled(settings, stores, say) as instance:
             if settings.sample and await instance.founding.is_empty():

@@ -63,6 +63,9 @@ def record_consent(world: World, change: RecordConsent, new_id: Callable[[str], 
             world.now,
             new_id("con"),
             change.notice,
+            method=change.method,
+            unreadable=change.unreadable,
+            signal=change.signal,
         )
         for purpose, state in change.states
     ]

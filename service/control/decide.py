@@ -142,7 +142,9 @@ class _Question:
 
     def _refusal(self, consent: Effective) -> tuple[DecisionReason, ...]:
         """Why consent does not permit; a conflict where one identifier refuses for another that permits."""
-        reason = _REFUSALS.get(consent.state, "consent_missing")
+        reason: DecisionReason = _REFUSALS.get(consent.state, "consent_missing")
+        if consent.unreadable:
+            reason = "signal_unreadable"
         if consent.state in ("denied", "withdrawn") and self._policy.combine == "strictest":
             own = (self._consent((i,)) for i, m in enumerate(self._profile.members) if m.consents)
             if any(found.state == "granted" for found in own):

@@ -12,6 +12,14 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from service.control.conditions import Condition, NotACondition
+from service.control.policy_capture import (
+    SignalRules,
+    WebhookRules,
+    signal_mappings,
+    unknown_in_signals,
+    unknown_names,
+    webhook_mappings,
+)
 from service.model.policy import (
     MAX_LINKS_DEFAULT,
     PRIORITY_DEFAULT,
@@ -226,6 +234,8 @@ class PolicyDocument(_Strict):
     audiences: dict[Name, AudienceRule] = {}
     decisions: DecisionRules = DecisionRules()
     retention: dict[Label, Duration] = {}
+    webhooks: dict[Name, WebhookRules] = {}
+    signals: SignalRules = SignalRules()
     tests: Annotated[list[Example], Field(max_length=100)] = []
 
 
@@ -254,6 +264,11 @@ def _wrong(document: PolicyDocument) -> list[InitErrorDetails]:
             wrong("unknown_purpose", "consent", "regulations", name, "unset")
     if document.identity.linking_purpose not in purposes:
         wrong("unknown_purpose", "identity", "linking_purpose")
+    regulations = document.consent.regulations
+    for place, what in unknown_names(document.webhooks, document.namespaces, purposes, regulations):
+        wrong(what, "webhooks", *place)
+    for place, what in unknown_in_signals(document.signals, purposes, regulations):
+        wrong(what, "signals", *place)
     return found
 
 
@@ -340,6 +355,8 @@ def compile_policy(document: Mapping[str, Any] | PolicyDocument, version: int) -
         audiences={name: _audience(name, rule) for name, rule in document.audiences.items()},
         source_priorities={name: rule.priority for name, rule in document.sources.items()},
         decision_max_age_ms=parse_duration(document.decisions.max_age),
+        webhooks=webhook_mappings(document.webhooks),
+        signals=signal_mappings(document.signals),
     )
 
 

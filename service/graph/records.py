@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, cast
 
 import orjson
@@ -20,11 +20,28 @@ Row = dict[str, Any]
 
 
 def consents_to_list(consents: Sequence[ConsentRecord]) -> list[list[object]]:
-    """Consent records as plain lists, for JSON."""
+    """Consent records as plain lists, for JSON; the signal stays with the record's own node."""
+    return [[*_always(c), *_rarely(c)] for c in consents]
+
+
+def _always(c: ConsentRecord) -> list[object]:
     return [
-        [c.purpose, c.regulation, c.state, c.at, c.source, c.basis, c.expires_at, c.received_at, c.consent_id, c.notice]
-        for c in consents
-    ]
+        c.purpose, c.regulation, c.state, c.at, c.source, c.basis, c.expires_at, c.received_at, c.consent_id, c.notice
+    ]  # fmt: skip
+
+
+def _rarely(record: ConsentRecord) -> list[object]:
+    """What most records do not have, in the order of the fields, as far as there is something."""
+    found: list[object] = [record.method, record.unreadable]
+    while found and not found[-1]:
+        found.pop()
+    return found
+
+
+def _shown(record: ConsentRecord) -> list[object]:
+    """A consent record as a view needs it."""
+    (row,) = consents_to_list((replace(record, consent_id="", notice=None, method=None),))
+    return row if len(row) > 10 else row[:8]
 
 
 def consents_of_list(rows: Sequence[Sequence[Any]]) -> tuple[ConsentRecord, ...]:
@@ -156,7 +173,7 @@ def view_of(profile: Profile) -> str:
     for m in profile.members:
         row: list[Any] = [m.key, m.first_seen, m.last_seen, m.sources]
         if m.consents or m.traits:
-            row.append([c[:8] for c in consents_to_list(m.consents)])
+            row.append([_shown(c) for c in m.consents])
         if m.traits:
             row.append([list(t) for t in m.traits])
         members.append(row)
@@ -285,7 +302,7 @@ def row_of_assertion(assertion: Assertion) -> Row:
 
 def row_of_consent(key: IdentifierKey, record: ConsentRecord) -> Row:
     """A consent record as a node of its own: the history behind what the identifier carries."""
-    return {"key": key, "consent": asdict(record)}
+    return {"key": key, "consent": asdict(record) | {"unreadable": record.unreadable or None}}
 
 
 def row_of_decision(receipt: DecisionReceipt) -> Row:

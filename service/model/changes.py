@@ -89,7 +89,10 @@ class Undo:
 
 @dataclass(frozen=True, slots=True)
 class RecordConsent:
-    """What a person said about purposes. `at` None: now; `regulation` None: all. `notice`: JSON text."""
+    """What a person said about purposes. `at` None: now; `regulation` None: all. `notice`, `signal`: JSON text.
+
+    `unreadable`: it is refused since the signal could not be read.
+    """
 
     identifier: IdentifierKey
     states: tuple[tuple[str, ConsentState], ...]
@@ -99,6 +102,9 @@ class RecordConsent:
     at: int | None = None
     expires_at: int | None = None
     notice: str | None = None
+    method: str | None = None
+    signal: str | None = None
+    unreadable: bool = False
 
 
 @dataclass(frozen=True, slots=True)

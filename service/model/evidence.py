@@ -127,6 +127,8 @@ class ConsentRecord:
     """What one identifier's person said about one purpose under one regulation ('' where none was named).
 
     `at`: when it takes effect; `received_at`: when we were told (ms). `notice`: what was shown, as JSON text.
+    `method`: how it was collected. `signal`: what it was decoded from, as JSON text; kept with the record, not carried
+    by the identifier. `unreadable`: it is a refusal because that could not be read.
     """
 
     purpose: str
@@ -139,6 +141,9 @@ class ConsentRecord:
     received_at: int = 0
     consent_id: str = ""
     notice: str | None = None
+    method: str | None = None
+    unreadable: bool = False
+    signal: str | None = None
 
 
 NO_NEIGHBOURS: Mapping[str, int] = MappingProxyType({})

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from service.model.capture import SignalMappings, WebhookMapping
+
 Kind = Literal["person", "device", "session", "household"]
 Contested = Literal["newest", "strongest", "oldest", "nobody"]
 Unset = Literal["granted", "denied"]
@@ -113,6 +115,8 @@ class Policy:
     audiences: Mapping[str, Audience] = field(default_factory=dict)
     source_priorities: Mapping[str, int] = field(default_factory=dict)
     decision_max_age_ms: int = MAX_AGE_DEFAULT_MS
+    webhooks: Mapping[str, WebhookMapping] = field(default_factory=dict)
+    signals: SignalMappings = field(default_factory=SignalMappings)
 
     def confidence_of_source(self, source: str) -> float:
         """The confidence that identifiers seen together by `source` belong together."""

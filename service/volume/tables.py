@@ -113,6 +113,9 @@ CONSENTS: Final = Table(
         "received_at": "TIMESTAMP",
         "consent_id": "VARCHAR",
         "notice": "VARCHAR",
+        "method": "VARCHAR",
+        "unreadable": "BOOLEAN",
+        "signal": "VARCHAR",
     },
     "received_at, namespace, value, purpose",
 )
