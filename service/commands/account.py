@@ -167,7 +167,9 @@ def _one(origin: Origin, change: Change, receipt: Receipt, policy_version: int, 
         }
         reason = ""
     elif isinstance(change, ResolveAnew) and isinstance(receipt, PassReceipt):
-        body |= {"action": ACTIONS[ResolveAnew], "outcome": f"{receipt.running.done} of {receipt.running.total}"}
+        if not receipt.ends:
+            return []  # one entry a pass
+        body |= {"action": ACTIONS[ResolveAnew], "outcome": f"looked at {receipt.running.done}"}
         reason = ""
     elif isinstance(change, Disclose) and isinstance(receipt, DiscloseReceipt):
         body |= {

@@ -362,9 +362,10 @@ class PolicyReceipt:
 
 @dataclass(frozen=True, slots=True)
 class PassReceipt:
-    """How far the pass has come."""
+    """How far the pass has come. `ends`: with this stretch it is over."""
 
     running: Pass
+    ends: bool = False
 
 
 @dataclass(frozen=True, slots=True)
