@@ -13,7 +13,7 @@ from service.commands.announce import Event
 from service.commands.steps import SETTLE, Step
 from service.commands.world import Wanted, World
 from service.control.traits import audiences_of, with_traits
-from service.errors import Invalid
+from service.errors import Erased, Invalid
 from service.model.changes import LookAgain, ObserveTraits, SweepReceipt, TraitsReceipt
 from service.model.identifiers import ProfileId
 from service.model.traits import Trait
@@ -28,9 +28,11 @@ def wanted_by_traits(change: ObserveTraits) -> Wanted:
 
 
 def observe_traits(world: World, change: ObserveTraits) -> Step:
-    """Note what a source reports; the newest of each source counts, in whatever order it arrives. Raises Invalid."""
+    """Note what a source reports; the newest of each source counts, in any order of arrival. Raises Invalid, Erased."""
     at = change.observed_at if change.observed_at is not None else world.now
     state = world.state(change.identifier)
+    if state.refuses(at):
+        raise Erased("This evidence is about a person who has been erased.")
     traits = with_traits(state.traits, (Trait(name, change.source, value, at) for name, value in change.traits))
     if len(traits) > TRAITS_MAX:
         raise Invalid.at("/traits", f"would be more than {TRAITS_MAX} of one identifier")

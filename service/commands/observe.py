@@ -70,8 +70,7 @@ def receipt_of(world: World, link_id: LinkId, asked: IdentifierKey, *, duplicate
 
 def is_refused(world: World, link: Link) -> bool:
     """Whether the link is about somebody erased: without fresh consent since, or observed before that."""
-    ends = (world.state(link.a), world.state(link.b))
-    return any(e.dead or (e.erased_at is not None and link.observed_at <= e.erased_at) for e in ends)
+    return any(world.state(end).refuses(link.observed_at) for end in link.pair)
 
 
 def observe_link(world: World, change: ObserveLink) -> Step:

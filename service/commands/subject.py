@@ -10,10 +10,8 @@ from service.commands.steps import SETTLE, Step
 from service.commands.timely import Timely
 from service.commands.world import Wanted, World
 from service.control.answer import name_of
-from service.control.traits import traits_json, traits_of
 from service.model.changes import Disclose, DiscloseReceipt
 from service.model.identifiers import IdentifierKey
-from service.model.policy import Policy
 from service.model.times import rfc3339
 
 RequestKind = Literal["erasure", "access", "portability"]
@@ -61,7 +59,7 @@ def disclose(world: World, change: Disclose) -> Step:
     return DiscloseReceipt(world.state(change.identifier).profile)
 
 
-async def known_of(key: IdentifierKey, timely: Timely, archive: Archive, policy: Policy) -> JSON | None:
+async def known_of(key: IdentifierKey, timely: Timely, archive: Archive) -> JSON | None:
     """What is known of an identifier, None of one that is not known: what was said of it, and of the profile the rest.
 
     What others said of their own (consents, links) is theirs.
@@ -80,7 +78,7 @@ async def known_of(key: IdentifierKey, timely: Timely, archive: Archive, policy:
         "profile_id": None if profile is None else profile.profile_id,
         "profile": [] if profile is None else [name_of(member.key) for member in profile.members],
         "households": [] if profile is None else [name_of(household) for household in profile.households],
-        "traits": {} if profile is None else traits_json(traits_of(profile, range(len(profile.members)), policy)),
+        "traits": [] if own is None else [t._asdict() | {"at": rfc3339(t.at)} for t in own.traits],
         "consents": [
             {
                 "purpose": record.purpose,

@@ -120,9 +120,7 @@ class World:
                 if state.key in loaded.bars:
                     self.stored_bars[state.key] = loaded.bars[state.key]
         for key, tomb in loaded.tombs.items():
-            if key not in self.tombs:
-                self.tombs[key] = tomb
-                self._unknown.pop(key, None)
+            self.tombs.setdefault(key, tomb)
         for link in loaded.links:
             if link.link_id not in self.links and not (self.erasures and self._is_gone(link)):
                 self._put(link)
@@ -185,13 +183,18 @@ class World:
 
     def state(self, key: IdentifierKey) -> IdentifierState:
         """The identifier as it stands, or a new one of which nothing is known."""
-        found = self.states.get(key) or self._unknown.get(key)
+        found = self.states.get(key)
+        if found is not None:
+            return found
+        tomb = self.tombs.get(key) if self.tombs else None
+        if tomb is not None:
+            linking = linkable(key, tomb.consents, self.policy)
+            return IdentifierState(
+                key, linking=linking, consents=tomb.consents, erased_at=tomb.at, base=tomb.base, dead=True
+            )
+        found = self._unknown.get(key)
         if found is None:
-            found = IdentifierState(key, linking=linkable(key, (), self.policy))
-            tomb = self.tombs.get(key) if self.tombs else None
-            if tomb is not None:
-                found = found._replace(consents=tomb.consents, erased_at=tomb.at, base=tomb.base, dead=True)
-            self._unknown[key] = found
+            found = self._unknown[key] = IdentifierState(key, linking=linkable(key, (), self.policy))
         return found
 
     def change(self, state: IdentifierState) -> None:

@@ -12,7 +12,7 @@ from service.errors import StoreUnavailable
 # The clock is the database's own, as it is for `at`.
 FORGET: LiteralString = """
 MATCH (x:Answer) WHERE x.at < timestamp() - $kept_ms
-WITH x LIMIT $limit DELETE x
+WITH x LIMIT $limit DETACH DELETE x
 RETURN count(*) AS forgotten
 """
 

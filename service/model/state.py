@@ -47,6 +47,10 @@ class IdentifierState(NamedTuple):
     base: int = 0
     dead: bool = False
 
+    def refuses(self, at: int) -> bool:
+        """Whether evidence observed at a time (ms) is refused: of somebody erased, without fresh consent or before."""
+        return self.dead or (self.erased_at is not None and at <= self.erased_at)
+
     @property
     def standing(self) -> Standing:
         """What resolve() sees of it."""

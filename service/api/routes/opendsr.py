@@ -114,7 +114,7 @@ async def get_results(request: Request, request_id: str) -> Response:
         raise UnknownSubjectRequest()
     origin = Origin(caller.name, call_of(request.scope).request_id)
     await _submit(services, [Disclose(key, kept.kind) for key in kept.identifiers], origin)
-    found = [await known_of(key, services.timely, services.archive, services.policy()) for key in kept.identifiers]
+    found = [await known_of(key, services.timely, services.archive) for key in kept.identifiers]
     return respond({"subject_request_id": kept.request_id, "data": [known for known in found if known is not None]})
 
 
