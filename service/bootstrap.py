@@ -26,15 +26,21 @@ from service.api.webhook_signature import WebhookKeys
 from service.cache.profiles import ProfileCache
 from service.clock import SystemClock, random_bytes
 from service.commands.account import pseudonyms_under
+from service.commands.checkpoints import CheckedAudit, Checkpoints, hold_against
 from service.commands.explain import Explainer
 from service.commands.feed import Feed
+from service.commands.follow import Follower
+from service.commands.forget import Forgetting
 from service.commands.gauges import Gauges
 from service.commands.graph_view import GraphView
 from service.commands.lookup import Lookup
 from service.commands.outbox import Outbox
 from service.commands.physical import Physical
 from service.commands.policies import Policies
+from service.commands.policy_examples import failing_examples
+from service.commands.refreshing import Refresher
 from service.commands.sealing import Sealer
+from service.commands.simulate import Simulator
 from service.commands.sweep import Sweeper
 from service.commands.timely import Timely
 from service.commands.write_path import WriteLimits, WritePath
@@ -43,20 +49,25 @@ from service.control.policy_document import compile_policy
 from service.control.tombstones import tombstones_under
 from service.errors import LocalStoreError, StartRefused
 from service.graph import migrations
+from service.graph.answers import GraphAnswers
 from service.graph.archive import GraphArchive
 from service.graph.audit import Chain
 from service.graph.audit_reader import GraphAudit
 from service.graph.bulk import GraphBulk
+from service.graph.chain_ends import GraphChainEnds
 from service.graph.driver import AsyncDriver, answers, open_driver
 from service.graph.founding import Founding
 from service.graph.ledger import GraphLedger
 from service.graph.newcomers import rows_of
+from service.graph.policies import GraphPolicies
 from service.graph.reader import GraphReader
 from service.graph.requests import GraphRequests
 from service.graph.scrubbing import GraphScrubber
 from service.graph.stretches import GraphStretches
 from service.graph.unread import GraphUnread
+from service.listening import base_url_of, listening_on
 from service.local import Stores, local_stores
+from service.local.checkpoints import SignedCheckpoints
 from service.local.data_dir import remove_run_file, write_run_file
 from service.local.joined import joined_stores
 from service.local.journal import Journal
@@ -97,12 +108,15 @@ def _policy_text(settings: Settings) -> bytes:
     path = settings.policy_file or DEFAULT_POLICY
     try:
         text = path.read_bytes()
-        compile_policy(orjson.loads(text), 1)
+        document = orjson.loads(text)
+        failing = failing_examples(document, compile_policy(document, 1))
     except OSError as error:
         raise StartRefused(f"POLICY_FILE can't be read: {error.strerror}") from None
     except ValueError as error:
         first = str(error).splitlines()[0]
         raise StartRefused(f"POLICY_FILE is not a policy: {first}") from None
+    if failing:
+        raise StartRefused(f"POLICY_FILE does not hold its own examples: {failing[0].pointer} {failing[0].message}")
     return text
 
 
@@ -153,14 +167,18 @@ async def assembled(
         cache = ProfileCache(stores.redis_url, now_ms=clock.now_ms, random_bytes=random_bytes)
         stack.push_async_callback(cache.close)
         await cache.start()
-        policies = Policies(founding.policy)
-        await policies.at(await founding.active_version())
+        policies = Policies(GraphPolicies(driver, database), cache)
+        await policies.current()
         reader = GraphReader(driver, database)
         sealed = SqliteSealed(settings.sealed_dir or settings.data_dir / SEALED_FOLDER)
         stack.callback(sealed.close)
         archive = GraphArchive(driver, database, sealed)
+        chain, ends = Chain(secret), GraphChainEnds(driver, database)
+        vouched = SignedCheckpoints(settings.checkpoint_dir or settings.data_dir, secret, settings.data_dir)
+        checkpoints = Checkpoints(ends, vouched, settings.checkpoint_every)
+        await hold_against(checkpoints, say)
         tombstones = tombstones_under(secret)
-        ledger = GraphLedger(driver, database, Chain(), tombstones, timeout_ms=settings.transaction_timeout_ms)
+        ledger = GraphLedger(driver, database, chain, tombstones, timeout_ms=settings.transaction_timeout_ms)
         journal = Journal(settings.data_dir, tombstones)
         outbox = Outbox(ledger, cache, METRICS)
         scrubber = GraphScrubber(driver, database)
@@ -168,7 +186,7 @@ async def assembled(
         write_path = WritePath(
             ledger,
             outbox,
-            policies.at,
+            policies.learn,
             births_under(secret),
             pseudonyms_under(secret),
             clock,
@@ -179,6 +197,8 @@ async def assembled(
         )
         sweeper = Sweeper(write_path, reader.is_due)
         timely = Timely(reader, archive, sweeper.apply_due, clock.now_ms)
+        follower = Follower(write_path, policies.store)
+        refresher = Refresher(write_path, policies, clock)
         lookup = Lookup(cache, timely, policies, clock, METRICS)
         services = Services(
             keyring,
@@ -191,7 +211,7 @@ async def assembled(
             Explainer(ledger.look, archive, timely, policies.active, births_under(secret), clock.now_ms),
             GraphView(timely, archive, ledger.look),
             Feed(archive, clock),
-            GraphAudit(driver, database, sealed),
+            CheckedAudit(GraphAudit(driver, database, chain, sealed), ends, vouched),
             pseudonyms_under(secret),
             link_ids_under(secret),
             lambda: _health_of(driver, database, cache),
@@ -200,6 +220,9 @@ async def assembled(
             webhook_keys,
             GraphUnread(driver, database),
             GraphRequests(driver, database),
+            policies,
+            follower,
+            Simulator(policies, ledger.look, births_under(secret), clock),
         )
         seq = await founding.seq()
         behind, buried = journal.refusals(seq), journal.buried(seq)
@@ -212,11 +235,20 @@ async def assembled(
         physical.start()
         stack.push_async_callback(physical.stop)
         write_path.start()
+        checkpoints.start()
+        stack.push_async_callback(checkpoints.stop)
         stack.push_async_callback(write_path.stop)
         await bury_again(write_path, scrubber, tombstones, buried, say)
         await apply_again(write_path, behind, say)
+        follower.start()
+        stack.push_async_callback(follower.stop)
+        refresher.start()
+        stack.push_async_callback(refresher.stop)
         sweeper.start()
         stack.push_async_callback(sweeper.stop)
+        forgetting = Forgetting(GraphAnswers(driver, database))
+        forgetting.start()
+        stack.push_async_callback(forgetting.stop)
         gauges = Gauges(archive.count_open_reviews, METRICS)
         gauges.start()
         stack.push_async_callback(gauges.stop)
@@ -246,33 +278,11 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _listening(settings: Settings) -> socket.socket:
-    """The socket to serve on. Raises StartRefused when the port is taken."""
-    try:
-        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-        listening = socket.socket(family)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((settings.host, settings.port))
-    except OSError as error:
-        raise StartRefused(f"PORT {settings.port} on {settings.host} can't be used: {error.strerror}") from None
-    listening.listen(2048)
-    listening.set_inheritable(True)
-    return listening
-
-
-def _base_url(settings: Settings, listening: socket.socket) -> str:
-    host = settings.host
-    if host in ("0.0.0.0", "::"):
-        host = "127.0.0.1" if host == "0.0.0.0" else "::1"
-    port = listening.getsockname()[1]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
 async def serve(settings: Settings, say: Say) -> None:
     """Start everything, serve until cancelled, end everything. Raises StartError in one line for what can't be."""
     configure_logs(settings.log_level)
-    listening = _listening(settings)
-    base_url = _base_url(settings, listening)
+    listening = listening_on(settings)
+    base_url = base_url_of(settings, listening)
     with contextlib.closing(listening):
         async with local_stores(settings, say) as stores, assembled(settings, stores, say) as instance:
             if settings.sample and await instance.founding.is_empty():

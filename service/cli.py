@@ -128,6 +128,20 @@ def back_up(to: Annotated[Path, typer.Argument(help="the archive to write, .tar.
     _carry_out(command)
 
 
+@app.command("accept-restore")
+def accept_restore() -> None:
+    """Says that an older graph was put back with Neo4j's own tools: the next start does not take it for a cut audit."""
+
+    async def command(settings: Settings) -> int:
+        from service.local.checkpoints import announce_restore
+
+        announce_restore(settings.data_dir)
+        say("the next start accepts a graph that is older than its checkpoints")
+        return 0
+
+    _carry_out(command)
+
+
 @app.command("restore")
 def put_back(archive: Annotated[Path, typer.Argument(help="an archive made by backup")]) -> None:
     """Puts a backup in the place of the local graph; refusals since then are applied again at the next start."""

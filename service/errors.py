@@ -6,18 +6,19 @@
     │   ├── PersonalValueInUrl
     │   └── PurposeRequired
     ├── Invalid                      it can be read, and says something that can't be; with pointers
+    │   ├── PolicyExamplesFail       a policy's own examples do not hold
     │   └── UnreadableWebhook        well signed; kept for inspection
     ├── IdempotencyKeyReused
     ├── NotAuthenticated
     ├── NotAllowed
     ├── Unknown                      nothing of that name
     │   ├── UnknownIdentifier, UnknownProfile, UnknownLink, UnknownAssertion, UnknownReview, UnknownRevocation,
-    │   │   UnknownDecision
+    │   │   UnknownDecision, UnknownPolicy, UnknownAudience
     │   ├── UnknownProvider, UnknownSubjectRequest
     ├── Erased                       there was an answer, and it named a person who is erased
     ├── Conflict                     against what is in force now
     │   ├── AssertedDifferent, ProfileTooLarge, ReviewClosed, RequestInProgress, WebhookIdReused,
-    │   │   SubjectRequestIdReused
+    │   │   NothingToRollBack, SubjectRequestIdReused
     ├── TooLarge                     over a limit of the service
     │   ├── BodyTooLarge, TooManyItems
     ├── UnsupportedMedia
@@ -131,6 +132,13 @@ class UnreadableWebhook(Invalid):
     says = "The webhook is signed as it must be and can't be read. It is kept for inspection."
 
 
+class PolicyExamplesFail(Invalid):
+    """Examples that a policy holds itself to come out otherwise; it can't be put in force."""
+
+    code = "policy_examples_fail"
+    says = "The policy's own examples do not hold under it."
+
+
 class IdempotencyKeyReused(FabricError):
     """The same Idempotency-Key came with another body before."""
 
@@ -228,6 +236,20 @@ class UnknownSubjectRequest(Unknown):
     says = "This request is not known, or has nothing to be read."
 
 
+class UnknownPolicy(Unknown):
+    """There is no policy of this version."""
+
+    code = "unknown_policy"
+    says = "This version of the policy is not known."
+
+
+class UnknownAudience(Unknown):
+    """The policy names no audience so."""
+
+    code = "unknown_audience"
+    says = "The policy has no audience of this name."
+
+
 class Erased(FabricError):
     """What is asked for, or sent, is about a person who has been erased."""
 
@@ -283,6 +305,13 @@ class SubjectRequestIdReused(Conflict):
 
     code = "subject_request_id_reused"
     says = "This subject_request_id was used for another request."
+
+
+class NothingToRollBack(Conflict):
+    """No version was in force before this one."""
+
+    code = "nothing_to_roll_back"
+    says = "No version of the policy was in force before this one."
 
 
 class RequestInProgress(Conflict):

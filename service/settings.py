@@ -22,6 +22,7 @@ from service.errors import StartRefused
 ROLES: Final = ("admin", "activation", "collector", "steward", "privacy")
 IDENTITY_KEY_CHARS_MIN: Final = 16
 _SECRET_PREFIX = "whsec_"
+_SECRET_FORMS = ("bearer:", "basic:", "mtls:", "hmac-sha1:")
 
 _Lists = dict[str, list[str]] | None
 
@@ -65,13 +66,16 @@ def _known_roles(value: _Lists) -> _Lists:
 
 
 def _sound_secrets(value: _Lists) -> _Lists:
+    """The base64 of those that have it; the other forms are read by whoever verifies with them."""
     for secret in (secret for secrets in (value or {}).values() for secret in secrets):
+        if secret.startswith(_SECRET_FORMS):
+            continue
         try:
             sound = secret.startswith(_SECRET_PREFIX) and base64.b64decode(secret[len(_SECRET_PREFIX) :], validate=True)
         except binascii.Error:
             sound = False
         if not sound:
-            raise ValueError(f"holds a secret that is not {_SECRET_PREFIX} followed by base64")
+            raise ValueError(f"holds a secret that is not {_SECRET_PREFIX} followed by base64, nor of another form")
     return value
 
 
@@ -109,7 +113,7 @@ class Settings(BaseSettings):
     sample: bool = Field(True, description="load the sample into an empty graph")
     api_keys: ApiKeys = Field(None, repr=False, description="JSON object, key to list of roles; generated if not set")
     webhook_secrets: WebhookSecrets = Field(
-        None, repr=False, description="JSON object, provider to list of whsec_… secrets; generated if not set"
+        None, repr=False, description="JSON object, provider to list of secrets; generated if not set"
     )
     policy_file: _Folder | None = Field(
         None, description="policy activated on first start; the built-in one if not set"
@@ -119,12 +123,18 @@ class Settings(BaseSettings):
         min_length=IDENTITY_KEY_CHARS_MIN,
         description="the secret under birth ids and pseudonyms; generated if not set, required with NEO4J_URI",
     )
+    checkpoint_every: int = Field(
+        1_000, ge=1, le=1_000_000, description="audit entries from one checkpoint to the next"
+    )
     max_body_bytes: int = Field(8 << 20, ge=1 << 10, le=1 << 30, description="largest request body, in bytes")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least severe log line written")
 
     # ---- where things are kept
 
     data_dir: _Folder = Field(Path(".local"), description="everything a local run writes")
+    checkpoint_dir: _Folder | None = Field(
+        None, description="where checkpoints of the audit are kept; DATA_DIR if not set"
+    )
     cache_dir: _Folder = Field(
         default_factory=_cache_home, description="fetched programs, shared by all data folders of this user"
     )

@@ -15,12 +15,14 @@ from service.api.documentation import DOCS_PATH, document, serve_pages
 from service.api.lookup_route import PATH, LookupRoute
 from service.api.reading import no_address_in_path
 from service.api.routes import (
+    audiences,
     audit,
     consents,
     decisions,
     links,
     opendsr,
     operations,
+    policies,
     profiles,
     reviews,
     stewardship,
@@ -43,8 +45,20 @@ def create_app(services: Services, new_request_id: Callable[[], str]) -> ASGIApp
         redirect_slashes=False,  # a path that is not documented is 404, without a detour that repeats it
     )
     app.state.services = services
-    families = (operations, links, stewardship, reviews, profiles, consents, decisions, audit, webhooks, opendsr)
-    for family in families:
+    for family in (
+        operations,
+        links,
+        stewardship,
+        reviews,
+        profiles,
+        consents,
+        decisions,
+        audiences,
+        policies,
+        audit,
+        webhooks,
+        opendsr,
+    ):
         app.include_router(family.router, dependencies=[Depends(no_address_in_path)])
     answer_problems(app)
     document(app)

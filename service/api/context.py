@@ -10,9 +10,12 @@ from service.api.webhook_signature import WebhookKeys
 from service.commands.account import Pseudonym
 from service.commands.explain import Explainer
 from service.commands.feed import Feed
+from service.commands.follow import Follower
 from service.commands.graph_view import GraphView
 from service.commands.lookup import Lookup
+from service.commands.policies import Policies
 from service.commands.ports import Archive, Audit, Reader
+from service.commands.simulate import Simulator
 from service.commands.subject import SubjectRequests
 from service.commands.timely import Timely
 from service.commands.unread import UnreadWebhooks
@@ -62,6 +65,9 @@ class Services:
     webhook_keys: WebhookKeys
     unread: UnreadWebhooks
     requests: SubjectRequests
+    policies: Policies
+    follower: Follower
+    simulator: Simulator
 
     def time_of(self, text: str | None) -> int | None:
         """`as_of` of a query in ms, None for now or a moment ahead. Raises Invalid."""

@@ -275,6 +275,12 @@ _MESSAGES: Final[Mapping[str, str]] = {
     "timezone_naive": "must be a time with its zone",
     "timezone_aware": "must be a time with its zone",
     "json_invalid": "is not valid JSON",
+    "unknown_purpose": "is not a purpose of the policy",
+    "unknown_regulation": "is not a regulation of the policy",
+    "unknown_namespace": "is not a namespace of the policy",
+    "not_a_condition": "is not a condition in CEL over traits and now",
+    "not_a_duration": "must be an ISO 8601 duration such as P90D or PT24H",
+    "not_a_pattern": "is not a regular expression",
 }
 _MESSAGES_BY_PREFIX: Final = (
     ("datetime_", "must be an RFC 3339 time"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from service.api.context import Services
-from service.api.routes.consents import consent_change, revocation_change
+from service.api.routes.consents import consent_changes, revocation_change
 from service.api.routes.links import read_link
 from service.commands.terms import Terms
 from service.errors import FieldError, Invalid
@@ -23,6 +23,7 @@ def consent_item(item: object, terms: Terms) -> RecordConsent | Revoke | tuple[F
     try:
         if isinstance(item, dict) and "scope" in item:
             return revocation_change(item, services)
-        return consent_change(item, services)
+        [change, *others], _ = consent_changes(item, services)
     except Invalid as error:
         return error.errors
+    return (FieldError("/signal", "means more than one record, which a file does not take"),) if others else change

@@ -7,15 +7,17 @@ from typing import Final
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api.asgi import Call, call_of
-from service.api.auth import ACTIVATION, STEWARD, only_activates, require
+from service.api.auth import ACTIVATION, STEWARD, Caller, only_activates, require
 from service.api.context import Services
 from service.api.direct import refusal
 from service.api.errors import MethodNotAllowed
 from service.api.urls import confidence_of, key_in_url, purpose_of, query_of
 from service.commands.lookup import Found
-from service.errors import UnknownIdentifier
+from service.errors import Invalid, StoreUnavailable, UnknownIdentifier
+from service.model.policy import Policy
 
 PATH: Final = "/v1/profiles"
+_POLICIES_MAX: Final = 5
 
 
 class LookupRoute:
@@ -50,7 +52,21 @@ class LookupRoute:
         call.caller = caller.name
         require(caller, ACTIVATION, STEWARD)
         query = query_of(query_string)
-        policy = services.policy()
+        for _ in range(_POLICIES_MAX):
+            policy = services.policy()
+            try:
+                found = await self._under(policy, query, caller)
+            except (Invalid, UnknownIdentifier):
+                if await services.policies.current() is policy:
+                    raise
+                continue
+            if services.policy() is policy:
+                return found
+        raise StoreUnavailable("The policy changes faster than it can be read.")
+
+    async def _under(self, policy: Policy, query: dict[bytes, str], caller: Caller) -> Found:
+        """The question read under a policy, and answered under the one in force."""
+        services = self._services
         purpose = purpose_of(query.get(b"purpose"), policy, required=only_activates(caller))
         key = key_in_url(query.get(b"namespace"), query.get(b"value"), policy)
         least = confidence_of(query.get(b"min_confidence"))

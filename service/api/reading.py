@@ -45,10 +45,13 @@ def caller_of(request: Request, *roles: str) -> Caller:
 
 
 def open_to(*roles: str) -> Any:
-    """`dependencies=[open_to(…)]` of a route whose query the framework reads: who may comes before what was sent."""
+    """`dependencies=[open_to(…)]` of a route whose query the framework reads: who may comes before what was sent, and
+    what was sent is read under the policy in force.
+    """
 
     async def settle(request: Request) -> None:
         caller_of(request, *roles)
+        await services_of(request).policies.current()
 
     return Depends(settle)
 
@@ -62,9 +65,10 @@ class Sent:
 
 
 async def body_of(request: Request) -> Sent:
-    """The JSON body. Raises Malformed, UnsupportedMedia, BodyTooLarge."""
+    """The JSON body, to be read under the policy in force. Raises Malformed, UnsupportedMedia, BodyTooLarge."""
     limit = services_of(request).body_bytes_max
     raw = await read_body(request.receive, limit)
+    await services_of(request).policies.current()
     content_type = call_of(request.scope).headers.get(b"content-type")
     return Sent(raw, parse_json(raw, content_type.decode("latin-1") if content_type else None, limit_bytes=limit))
 

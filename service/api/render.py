@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 from starlette.responses import Response
@@ -150,9 +150,14 @@ def steward_json(receipt: StewardReceipt) -> Json:
     }
 
 
-def consent_json(receipt: ConsentReceipt) -> Json:
-    """Consent records that count everywhere from now on."""
-    return {"consent_ids": list(receipt.consent_ids), "profile_id": receipt.profile_id, "enforced": True}
+def consents_json(receipts: Sequence[ConsentReceipt], signal: Literal["read", "unreadable"] | None) -> Json:
+    """Consent records that count everywhere from now on; what became of the signal they were sent with."""
+    return {
+        "consent_ids": [consent_id for receipt in receipts for consent_id in receipt.consent_ids],
+        "profile_id": receipts[-1].profile_id,
+        "enforced": True,
+        "signal": signal,
+    }
 
 
 def kept_consent_json(record: ConsentRecord) -> Json:
@@ -168,6 +173,8 @@ def kept_consent_json(record: ConsentRecord) -> Json:
         "received_at": rfc3339(record.received_at),
         "expires_at": None if record.expires_at is None else rfc3339(record.expires_at),
         "notice": None if record.notice is None else orjson.loads(record.notice),
+        "method": record.method,
+        "signal": None if record.signal is None else orjson.loads(record.signal) | {"readable": not record.unreadable},
     }
 
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+)
 
 from service.errors import BadValue
 from service.model.times import parse_rfc3339
@@ -112,19 +119,6 @@ class UndoIn(Asked):
 
     reason: FreeText = ""
     preview: bool = False
-
-
-class ConsentIn(Asked):
-    """What a person said about purposes. Without `regulation` it speaks for all; without `at`: now."""
-
-    identifier: IdentifierIn
-    purposes: dict[Label, Literal["granted", "denied", "withdrawn"]] = Field(min_length=1, max_length=100)
-    regulation: Label | None = None
-    basis: Label | None = None
-    source: Label = "api"
-    at: Time | None = None
-    expires_at: Time | None = None
-    notice: dict[str, Any] | str | None = None
 
 
 class RevocationIn(Asked):
@@ -274,36 +268,6 @@ class StewardOut(BaseModel):
     before: list[GroupingOut]
     after: list[GroupingOut]
     applied: bool
-
-
-class ConsentsOut(BaseModel):
-    """Consent records that count from now on, where no newer one does; in force on every instance."""
-
-    consent_ids: list[str]
-    profile_id: str | None
-    enforced: bool
-
-
-class ConsentKept(BaseModel):
-    """What counts now for one purpose under one regulation (null: it speaks for all)."""
-
-    consent_id: str | None
-    purpose: str
-    state: Literal["granted", "denied", "withdrawn"]
-    regulation: str | None
-    basis: str | None
-    source: str | None
-    at: TimeText
-    received_at: TimeText
-    expires_at: TimeText | None
-    notice: Any
-
-
-class ConsentsKept(BaseModel):
-    """Newest first."""
-
-    items: list[ConsentKept]
-    next_cursor: str | None
 
 
 class WebhookOut(BaseModel):

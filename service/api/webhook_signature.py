@@ -16,8 +16,10 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Final
 
+from service.api.webhook_credentials import Credential, credential_of
 from service.errors import NotAuthenticated, StartRefused
 
+STANDARD: Final = "standard"
 TOLERANCE_S: Final = 300
 SECRET_BYTES_MIN: Final = 24
 _PREFIX: Final = "whsec_"
@@ -32,23 +34,32 @@ _NO_SIGNATURE: Final = b"=" * 44  # compared where none was sent, so that this t
 class WebhookKeys:
     """The secrets of each provider, several while they are exchanged."""
 
-    __slots__ = ("_keys",)
+    __slots__ = ("_credentials", "_keys")
 
     def __init__(self, secrets_by_provider: Mapping[str, Collection[str]]) -> None:
-        """Secrets are `whsec_` and base64. Raises StartRefused for others, and for those shorter than 24 bytes."""
-        self._keys = {
-            provider: tuple(_key_of(secret) for secret in secrets) for provider, secrets in secrets_by_provider.items()
-        }
+        """Secrets are `whsec_` and base64, for vendors also the forms of `credential_of`. Raises StartRefused for
+        others, and for those shorter than 24 bytes.
+        """
+        self._keys: dict[str, tuple[bytes, ...]] = {}
+        self._credentials: dict[str, tuple[Credential, ...]] = {}
+        for provider, secrets in secrets_by_provider.items():
+            signed = [s for s in secrets if provider == STANDARD or s.startswith(_PREFIX)]
+            self._keys[provider] = tuple(map(_key_of, signed))
+            self._credentials[provider] = tuple(credential_of(provider, s) for s in secrets if s not in signed)
 
     def has(self, provider: str) -> bool:
         """Whether any secret of this provider is known."""
-        return bool(self._keys.get(provider))
+        return bool(self._keys.get(provider) or self._credentials.get(provider))
 
-    def verify(self, provider: str, headers: Mapping[bytes, bytes], body: bytes, now_ms: int) -> str:
-        """The `webhook-id` of a body that is well signed and fresh.
+    def verify(self, provider: str, headers: Mapping[bytes, bytes], body: bytes, now_ms: int) -> str | None:
+        """The `webhook-id` of a body that is well signed and fresh; None where a vendor's credential is right.
 
         `headers` has lower-case names, and values sent under one name joined by ", ". Raises NotAuthenticated.
         """
+        known = [credential.matches(headers, body) for credential in self._credentials.get(provider, ())]
+        return None if any(known) else self._signed(provider, headers, body, now_ms)
+
+    def _signed(self, provider: str, headers: Mapping[bytes, bytes], body: bytes, now_ms: int) -> str:
         webhook_id = headers.get(b"webhook-id", b"")
         sent_at = headers.get(b"webhook-timestamp", b"")
         if not _ID.fullmatch(webhook_id) or not _TIMESTAMP.fullmatch(sent_at):

@@ -11,16 +11,17 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from service.adapters.consent import VENDORS
 from service.api.errors import invalid
 from service.api.reading import identifier_of
 from service.api.schemas import IdentifierIn, Label, Time
+from service.api.webhook_signature import STANDARD
 from service.errors import Invalid
 from service.model.changes import Change, RecordConsent, Revoke
 from service.model.identifiers import IdentifierKey
 from service.model.policy import Policy
 
-STANDARD: Final = "standard"
-PROVIDERS: Final = frozenset({STANDARD})
+PROVIDERS: Final = frozenset({STANDARD, *VENDORS})
 AHEAD_MS_MAX: Final = 300_000
 IDENTIFIERS_MAX: Final = 100
 

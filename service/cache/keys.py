@@ -22,12 +22,6 @@ Two marks keep old values from coming back, because one would not do:
 
 from typing import Final
 
-POLICY_KEY: Final = "!policy"
-"""Reserved key whose value is the version of the active policy, in ASCII digits. No namespace begins with `!`."""
-
-ANY_POLICY: Final = 0
-"""The policy version to store values under that do not depend on one, such as that of `POLICY_KEY`."""
-
 POLICY_VERSION_MAX: Final = 9_999_999_999
 ENDLESS_MS: Final = 999_999_999_999_999
 

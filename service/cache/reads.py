@@ -14,10 +14,8 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
 from service.cache.keys import (
-    ANY_POLICY,
     HEADER_LENGTH,
     LIFE_SLICE,
-    POLICY_KEY,
     POLICY_VERSION_MAX,
     life_digits,
     policy_version_of,
@@ -29,7 +27,7 @@ from service.cache.lane import Reply
 from service.cache.limits import CacheLimits
 from service.cache.outcomes import CacheCounters
 from service.cache.upkeep import ServerLanes, Upkeep
-from service.model.cached import DOWN, MISS, NoValue
+from service.model.cached import ANY_POLICY, DOWN, MISS, POLICY_KEY, NoValue
 
 Waiter = tuple[int | None, "asyncio.Future[bytes | NoValue]"]
 Wishes = dict[tuple[str, str], list[Waiter]]

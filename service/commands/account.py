@@ -8,20 +8,27 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from service.model.changes import (
+    ActivatePolicy,
     Change,
     ConsentReceipt,
     Decide,
     DecisionReceipt,
     Disclose,
     DiscloseReceipt,
+    DraftPolicy,
     ExpireDue,
     Judge,
     LinkReceipt,
+    LookAgain,
     Merge,
     ObserveLink,
+    ObserveTraits,
     Origin,
+    PassReceipt,
+    PolicyReceipt,
     Receipt,
     RecordConsent,
+    ResolveAnew,
     Restore,
     RestoreReceipt,
     RetractLink,
@@ -29,6 +36,7 @@ from service.model.changes import (
     Revoke,
     Split,
     StewardReceipt,
+    TraitsReceipt,
     Undo,
 )
 
@@ -50,6 +58,11 @@ ACTIONS: dict[type[Change], str] = {
     Decide: "decision",
     Restore: "evidence.restored",
     Disclose: "subject.disclosed",
+    DraftPolicy: "policy.drafted",
+    ActivatePolicy: "policy.activated",
+    ResolveAnew: "policy.resolved",
+    ObserveTraits: "traits.observed",
+    LookAgain: "audiences.refreshed",
 }
 
 
@@ -145,6 +158,24 @@ def _one(origin: Origin, change: Change, receipt: Receipt, policy_version: int, 
             "profile_id": receipt.profile_id,
             "outcome": change.kind,
         }
+        reason = ""
+    elif isinstance(change, DraftPolicy | ActivatePolicy) and isinstance(receipt, PolicyReceipt):
+        if not receipt.applied:
+            return []
+        action = "policy.rolled_back" if isinstance(change, ActivatePolicy) and change.version is None else None
+        body |= {"action": action or ACTIONS[type(change)], "outcome": f"version {receipt.kept.version}"}
+        reason = change.reason if isinstance(change, ActivatePolicy) else ""
+    elif isinstance(change, ObserveTraits) and isinstance(receipt, TraitsReceipt):
+        if not receipt.accepted:
+            return []
+        body |= {
+            "action": ACTIONS[ObserveTraits],
+            "subject": pseudonym(change.identifier),
+            "profile_id": receipt.profile_id,
+        }
+        reason = ""
+    elif isinstance(change, ResolveAnew) and isinstance(receipt, PassReceipt):
+        body |= {"action": ACTIONS[ResolveAnew], "outcome": f"{receipt.running.done} of {receipt.running.total}"}
         reason = ""
     elif isinstance(change, Decide) and isinstance(receipt, DecisionReceipt):
         return [body | _decision(change, receipt, pseudonym)]

@@ -5,9 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 
-from service.commands import decisions, erase, observe, restore, review, revoke, steward, subject
+from service.commands import (
+    audiences,
+    decisions,
+    erase,
+    observe,
+    policy_acts,
+    resolve_anew,
+    restore,
+    review,
+    revoke,
+    steward,
+    subject,
+)
 from service.commands.account import cause_of
 from service.commands.announce import ASSERTION, Event, events_of
+from service.commands.audiences import regrouped
 from service.commands.compose import note_versions
 from service.commands.observe import flip_due
 from service.commands.ports import Turn
@@ -16,17 +29,23 @@ from service.commands.steps import Settle, Settlement, Step
 from service.commands.world import Wanted, World
 from service.errors import FabricError
 from service.model.changes import (
+    ActivatePolicy,
     Change,
     Decide,
     Disclose,
+    DraftPolicy,
     Evidence,
     ExpireDue,
     Judge,
+    LookAgain,
     Merge,
     ObserveLink,
+    ObserveTraits,
     Origin,
+    PolicyReceipt,
     Receipt,
     RecordConsent,
+    ResolveAnew,
     Restore,
     RetractLink,
     RevocationReceipt,
@@ -76,6 +95,12 @@ def wanted_by(change: Change) -> Wanted:
             return restore.wanted_by_restoring(change)
         case Disclose():
             return subject.wanted_by_disclosure(change)
+        case ObserveTraits():
+            return audiences.wanted_by_traits(change)
+        case LookAgain():
+            return audiences.wanted_by_looking(change)
+        case DraftPolicy() | ActivatePolicy() | ResolveAnew():
+            return Wanted()  # they say themselves what they need
         case Decide():
             return Wanted()  # it is made on the profile as stored, see `decisions`
 
@@ -106,6 +131,16 @@ def step_of(world: World, change: Evidence, origin: Origin, new_id: NewId) -> St
             return restore.restore(world, change)
         case Disclose():
             return subject.disclose(world, change)
+        case ObserveTraits():
+            return audiences.observe_traits(world, change)
+        case LookAgain():
+            return audiences.look_again(world, change)
+        case DraftPolicy():
+            return policy_acts.draft_policy(world, change)
+        case ActivatePolicy():
+            return policy_acts.activate_policy(world, change)
+        case ResolveAnew():
+            return resolve_anew.resolve_anew(world, change)
 
 
 def _stands_alone(change: Change) -> bool:
@@ -166,7 +201,7 @@ class Carrier:
                     continue
                 settled = await self._settle()
                 self._announce((), (), settled, carried)
-                note_versions(self._world)
+                self._note_versions((), carried)
                 asks = step.send(settled)
         except StopIteration as done:
             receipt: SweepReceipt = done.value
@@ -191,7 +226,12 @@ class Carrier:
             if index:
                 self._world.now += 1
             await self._segment(segment, carried)
-            note_versions(self._world)
+            self._note_versions(segment, carried)
+
+    def _note_versions(self, segment: Sequence[tuple[Change, Origin]], carried: Carried) -> None:
+        """Note how profiles look now, and tell which audiences they are in that they were not, or no more."""
+        events = regrouped(self._world, note_versions(self._world))
+        self._tell(events, cause_of(segment), self._world.now, carried)
 
     async def _segment(self, segment: Sequence[tuple[Change, Origin]], carried: Carried) -> None:
         if isinstance(segment[0][0], Decide):
@@ -255,21 +295,25 @@ class Carrier:
             if isinstance(outcome, FabricError):
                 continue
             if isinstance(change, Revoke) and change.erases and isinstance(outcome, RevocationReceipt):
-                told: list[Event] = [
-                    {"type": "person.erased", "profile_id": profile_id} for profile_id in outcome.profiles
-                ]
-                events += [event for event in told if event not in events]
+                gone: list[Event] = [{"type": "person.erased", "profile_id": p} for p in outcome.profiles]
+                events += [event for event in gone if event not in events]
             elif isinstance(change, Revoke | RecordConsent):
                 profile = self._world.state(change.identifier).profile
                 if profile is not None:
                     events.append({"type": "consent.changed", "profile_id": profile})
+            elif isinstance(outcome, PolicyReceipt) and outcome.former is not None:
+                version = outcome.kept.version
+                told = {"policy_version": version, "former": outcome.former}
+                events.append({"type": "policy.activated", "profile_id": None, **told})
             elif isinstance(outcome, StewardReceipt) and outcome.applied:
                 shown = sorted({grouping.profile_id for grouping in (*outcome.before, *outcome.after)})
                 events.append({"type": ASSERTION, "profile_id": None, "profiles": shown})
         if not segment:
             over = [p for p, members in sorted(settled.before.items()) if not settled.touched.isdisjoint(members)]
             events += [{"type": "profile.expired", "profile_id": profile_id} for profile_id in over]
-        cause = cause_of(segment)
+        self._tell(events, cause_of(segment), settled.at, carried)
+
+    def _tell(self, events: Sequence[Event], cause: dict[str, object], at: int, carried: Carried) -> None:
         for event in events:
             self._world.seq += 1
-            carried.events.append({"seq": self._world.seq, "at": settled.at, **event, "cause": cause})
+            carried.events.append({"seq": self._world.seq, "at": at, **event, "cause": cause})

@@ -52,7 +52,7 @@ def compose(world: World, profile_id: ProfileId, dues: Mapping[ProfileId, int | 
                 best[bond.pair] = 1.0
     return Profile(
         profile_id,
-        tuple(Member(s.key, s.first_seen or 0, s.last_seen or 0, s.sources, s.consents) for s in states),
+        tuple(Member(s.key, s.first_seen or 0, s.last_seen or 0, s.sources, s.consents, s.traits) for s in states),
         tuple((index[a], index[b], confidence) for (a, b), confidence in sorted(best.items())),
         tuple(sorted(households)),
         world.now,
@@ -62,12 +62,14 @@ def compose(world: World, profile_id: ProfileId, dues: Mapping[ProfileId, int | 
     )
 
 
-def note_versions(world: World) -> None:
-    """Note how the profiles changed since the last call look now; the end of a segment."""
-    for profile_id in sorted(world.unversioned):
+def note_versions(world: World) -> list[ProfileId]:
+    """Note how the profiles changed since the last call look now; the end of a segment. Returns their ids."""
+    noted = sorted(world.unversioned)
+    for profile_id in noted:
         members = world.members[profile_id]
         profile = compose(world, profile_id, world.dues) if members else None
         restructured = profile is None or not world.restructured.isdisjoint(members)
         world.versions.setdefault(profile_id, []).append(Version(world.now, profile, restructured))
     world.unversioned.clear()
     world.restructured.clear()
+    return noted

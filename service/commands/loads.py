@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
+from service.commands.desk import DeskLoaded, DeskWanted
 from service.model.evidence import Assertion, Hand, Link, Reason
 from service.model.identifiers import AssertionId, IdentifierKey, LinkId, Pair, ProfileId
 from service.model.state import IdentifierState, Tomb
@@ -33,10 +34,11 @@ class Wanted:
     due: int = 0
     around: bool = False
     ends_of: set[IdentifierKey] = field(default_factory=set)
+    desk: DeskWanted | None = None
 
     def __bool__(self) -> bool:
         named = (self.identifiers, self.pairs, self.links, self.links_of, self.profiles, self.ids, self.assertions)
-        return any((*named, self.ends_of))
+        return any((*named, self.ends_of)) or self.desk is not None
 
     def add(self, other: Wanted) -> None:
         """Want what `other` wants as well."""
@@ -59,7 +61,7 @@ class Loaded:
     `profiles`: id → present members. `unfollowed`: members whose links were left out because they bridge nothing.
     `dues`: until when each profile holds. `born`: id → the identifier that it was born from. `hands`: those in force,
     by id. `due`: the links that have fallen due. `ends_of`: for each link its id, other end, due time (ms) and profile.
-    `tombs`: what is left of identifiers that were erased.
+    `bars`: why an identifier bridged nothing when it was last written. `tombs`: what is left of those erased.
     """
 
     identifiers: list[IdentifierState] = field(default_factory=list)
@@ -69,9 +71,12 @@ class Loaded:
     profiles: dict[ProfileId, list[IdentifierKey]] = field(default_factory=dict)
     unfollowed: set[IdentifierKey] = field(default_factory=set)
     dues: dict[ProfileId, int | None] = field(default_factory=dict)
+    audiences: dict[ProfileId, tuple[str, ...]] = field(default_factory=dict)
     born: dict[ProfileId, IdentifierKey] = field(default_factory=dict)
     hands: dict[ProfileId, tuple[Hand, ...]] = field(default_factory=dict)
     assertions: list[Assertion] = field(default_factory=list)
     due: list[LinkId] = field(default_factory=list)
+    bars: dict[IdentifierKey, Reason] = field(default_factory=dict)
+    desk: DeskLoaded | None = None
     ends_of: dict[IdentifierKey, list[LinkEnd]] = field(default_factory=dict)
     tombs: dict[IdentifierKey, Tomb] = field(default_factory=dict)

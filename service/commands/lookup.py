@@ -18,6 +18,7 @@ from service.control.answer import answer, valid_until
 from service.errors import UnknownIdentifier, UnknownProfile
 from service.model.cached import Fill, Lease, NoValue
 from service.model.identifiers import IdentifierKey, ProfileId
+from service.model.policy import Policy
 from service.model.profile import Profile
 from service.telemetry import Metrics
 
@@ -47,7 +48,6 @@ class Lookup:
         self._cache = cache
         self._timely = timely
         self._policies = policies
-        self._policy = policies.active
         self._clock = clock
         self._metrics = metrics
         self._misses: Coalescer[Question, Found] = Coalescer(self._read_under_lease)
@@ -57,7 +57,7 @@ class Lookup:
 
     async def by_identifier(self, key: IdentifierKey, purpose: str = "", min_confidence: float = 0.0) -> Found:
         """The profile of an identifier. Raises UnknownIdentifier, StoreUnavailable."""
-        value = await self._cache.get(key, purpose, self._policy().version)
+        value = await self._cache.get(key, purpose, None)  # one of the version in force
         if isinstance(value, bytes):
             self._metrics.lookup_hit.inc()
             found: Found | None = Found(value, "hit")
@@ -93,7 +93,7 @@ class Lookup:
         body = answer(
             profile,
             profile.members[0].key,
-            self._policy(),
+            await self._policies.current(),
             self._clock.now_ms(),
             purpose=purpose or None,
             min_confidence=min_confidence,
@@ -106,8 +106,9 @@ class Lookup:
     ) -> list[Found | None]:
         """What was believed of identifiers at a time (ms), ids and consent included; None for those not known then."""
         profiles = await asyncio.gather(*(self._pasts.ask((key, at)) for key in keys))
+        policy = await self._policies.at_time(at)
         return [
-            None if profile is None else await self._past(profile, key, at, purpose, min_confidence)
+            None if profile is None else self._past(profile, policy, key, at, purpose, min_confidence)
             for key, profile in zip(keys, profiles, strict=True)
         ]
 
@@ -126,18 +127,19 @@ class Lookup:
         if profile is None:
             raise UnknownProfile()
         redirected = profile_id if profile_id != profile.profile_id else None
-        return await self._past(profile, profile.members[0].key, at, purpose, min_confidence, redirected)
+        policy = await self._policies.at_time(at)
+        return self._past(profile, policy, profile.members[0].key, at, purpose, min_confidence, redirected)
 
-    async def _past(
-        self,
+    @staticmethod
+    def _past(
         profile: Profile,
+        policy: Policy,
         key: IdentifierKey,
         at: int,
         purpose: str,
         min_confidence: float,
         redirected_from: ProfileId | None = None,
     ) -> Found:
-        policy = await self._policies.at(profile.policy_version)
         body = answer(
             profile,
             key,
@@ -150,12 +152,13 @@ class Lookup:
         return Found(orjson.dumps({**body, "valid_until": None}), "bypass")
 
     async def _read_past_cache(self, questions: list[Question]) -> dict[Question, Found]:
-        return {question: Found(body, "bypass") for question, (body, _) in (await self._answers(questions)).items()}
+        answers = await self._answers(questions, await self._policies.current())
+        return {question: Found(body, "bypass") for question, (body, _) in answers.items()}
 
-    async def _answers(self, questions: Sequence[Question]) -> dict[Question, tuple[bytes, int | None]]:
+    async def _answers(self, questions: Sequence[Question], policy: Policy) -> dict[Question, tuple[bytes, int | None]]:
         """Question → answer, and until when it holds (ms)."""
         profiles = await self._timely.profiles(list(dict.fromkeys(key for key, _ in questions)))
-        policy, now = self._policy(), self._clock.now_ms()
+        now = self._clock.now_ms()
         found = {}
         for key, purpose in questions:
             profile = profiles.get(key)
@@ -166,10 +169,11 @@ class Lookup:
 
     async def _read_under_lease(self, questions: list[Question]) -> dict[Question, Found]:
         """Take leases, read the graph, store what the leases still allow (design, idea 3)."""
-        version = self._policy().version
+        policy = await self._policies.current()
+        version = policy.version
         leases = dict(zip(questions, await self._cache.lease_many(questions, version), strict=True))
         found = {q: Found(lease, "hit") for q, lease in leases.items() if isinstance(lease, bytes)}
-        answers = await self._answers([question for question in questions if question not in found])
+        answers = await self._answers([question for question in questions if question not in found], policy)
         fills = []
         for question, (body, until) in answers.items():
             found[question] = Found(body, "miss")

@@ -14,6 +14,7 @@ from service.errors import Erased, UnknownLink
 from service.model.changes import ExpireDue, LinkReceipt, ObserveLink, RetractLink, SweepReceipt
 from service.model.evidence import Link
 from service.model.identifiers import IdentifierKey, LinkId, ProfileId, pair_of
+from service.model.policy import Policy
 from service.resolution.activity import due_of, falls_due, updated
 
 DUE_LINKS_MAX = 500
@@ -24,7 +25,7 @@ def wanted_by_link(change: ObserveLink) -> Wanted:
     return Wanted(identifiers={change.a, change.b}, pairs={pair_of(change.a, change.b)}, around=True)
 
 
-def _link_of(change: ObserveLink, now: int) -> Link:
+def _link_of(change: ObserveLink, policy: Policy, now: int) -> Link:
     a, b = pair_of(change.a, change.b)
     at = change.observed_at if change.observed_at is not None else now
     return Link(
@@ -32,7 +33,7 @@ def _link_of(change: ObserveLink, now: int) -> Link:
         a,
         b,
         change.method,
-        change.confidence,
+        policy.confidence_of_source(change.source) if change.assumed else change.confidence,
         change.source,
         change.rule,
         change.rule_version,
@@ -40,6 +41,7 @@ def _link_of(change: ObserveLink, now: int) -> Link:
         at,
         change.expires_at,
         change.evidence,
+        assumed=change.assumed,
     )
 
 
@@ -68,13 +70,12 @@ def receipt_of(world: World, link_id: LinkId, asked: IdentifierKey, *, duplicate
 
 def is_refused(world: World, link: Link) -> bool:
     """Whether the link is about somebody erased: without fresh consent since, or observed before that."""
-    ends = (world.state(link.a), world.state(link.b))
-    return any(e.dead or (e.erased_at is not None and link.observed_at <= e.erased_at) for e in ends)
+    return any(world.state(end).refuses(link.observed_at) for end in link.pair)
 
 
 def observe_link(world: World, change: ObserveLink) -> Step:
     """Take a link in, or update it where it was sent before. Raises Erased, and nothing else for what it says."""
-    seen = _link_of(change, world.now)
+    seen = _link_of(change, world.policy, world.now)
     if is_refused(world, seen):
         raise Erased("This evidence is about a person who has been erased.")
     known = world.links.get(change.link_id)

@@ -23,13 +23,14 @@ log = structlog.get_logger()
 LOOK_EVERY_S: Final = 15.0
 LOOKS_A_ROUND: Final = 6
 _AT_ONCE: Final = 50
+_TIMES_MAX: Final = 4
 
 
 class Scrubber(Protocol):
     """The graph as physical deletion sees it. Raises StoreUnavailable."""
 
-    async def overwrite(self, keys: list[IdentifierKey]) -> None:
-        """Write filler where deleted identifiers were."""
+    async def overwrite(self, keys: list[IdentifierKey], times: int) -> None:
+        """Write filler where deleted identifiers were; `times` as much where less was not enough."""
 
     async def tidy(self) -> None:
         """Take away filler that a crash left."""
@@ -80,20 +81,22 @@ class Physical:
         while True:
             await self._wake.wait()
             self._wake.clear()
+            times = 0
             while self._waiting:
+                times = min(times + 1, _TIMES_MAX)
                 keys = list(dict.fromkeys(self._waiting[:_AT_ONCE]))
                 try:
-                    await self._round(keys, remains)
+                    await self._round(keys, remains, times)
                 except StoreUnavailable:
                     await asyncio.sleep(LOOK_EVERY_S)
                 except Exception:
                     log.exception("physical_deletion_failed", identifiers=len(keys))
                     await asyncio.sleep(LOOK_EVERY_S)
 
-    async def _round(self, keys: list[IdentifierKey], remains: Remains) -> None:
+    async def _round(self, keys: list[IdentifierKey], remains: Remains, times: int) -> None:
         """Overwrite, then look until nothing is found, or long enough to overwrite anew."""
         self._began = True
-        await self._scrubber.overwrite(keys)
+        await self._scrubber.overwrite(keys, times)
         left = set(keys)
         for _ in range(LOOKS_A_ROUND):
             await asyncio.sleep(LOOK_EVERY_S)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from service.commands.desk import Deskwork
 from service.commands.world import Erasure, Version, World
+from service.model.cached import POLICY_KEY
 from service.model.changes import DecisionReceipt, Remembered, Revocation
 from service.model.evidence import Assertion, ConsentRecord, Hand, Link, Reason
 from service.model.identifiers import IdentifierKey, ProfileId
@@ -101,6 +103,8 @@ class Plan:
     entries: list[Entry] = field(default_factory=list)
     answers: list[StoredAnswer] = field(default_factory=list)
     drops: list[IdentifierKey] = field(default_factory=list)
+    desk: Deskwork | None = None
+    memberships: list[tuple[ProfileId, list[str], list[str]]] = field(default_factory=list)
     reviews_more: int = 0
     erasures: list[Erasure] = field(default_factory=list)
     tombs: list[tuple[IdentifierKey, Tomb]] = field(default_factory=list)
@@ -123,6 +127,7 @@ class Plan:
             or self.ids
             or self.erasures
             or self.tombs
+            or self.desk
         )
 
 
@@ -203,6 +208,16 @@ def _changed_assertions(world: World, plan: Plan) -> None:
             plan.ids.append(StoredId(profile_id, born, holder, world.hands[profile_id]))
 
 
+def _memberships(world: World) -> list[tuple[ProfileId, list[str], list[str]]]:
+    """Which profiles entered and left which audiences."""
+    found = []
+    for profile_id, names in sorted(world.audiences.items()):
+        before, now = set(world.stored_audiences.get(profile_id, ())), set(names)
+        if before != now:
+            found.append((profile_id, sorted(now - before), sorted(before - now)))
+    return found
+
+
 def plan_of(world: World) -> Plan:
     """The writes that carry the world into the graph, and the cached answers that they end."""
     plan = Plan()
@@ -221,5 +236,10 @@ def plan_of(world: World) -> Plan:
             drops.update(member.key for member in stored.profile.members)
     for profile_id in plan.lowered:
         drops |= world.members[profile_id]
+    plan.memberships = _memberships(world)
+    if world.desk.changed:
+        plan.desk = world.desk
+    if world.desk.activated is not None:
+        drops.add(IdentifierKey(POLICY_KEY))  # what look-ups know of the version in force
     plan.drops = sorted(drops)
     return plan

@@ -15,6 +15,7 @@ from service.model.cached import Fill, Lease, NoValue
 from service.model.changes import Revocation
 from service.model.evidence import Assertion, ConsentRecord, Link, Reason, Verdict
 from service.model.identifiers import IdentifierKey, LinkId, ProfileId
+from service.model.policy_versions import Desk, PolicyVersion
 from service.model.profile import Profile
 
 
@@ -23,12 +24,13 @@ class Head:
     """The one node whose lock orders all writes, as read under that lock.
 
     `now`: ms, the database's clock, never less than the last time used. `pending`: sequence → cache keys whose drops
-    are not known to be through, of any instance. `due`: whether any link has fallen due.
+    are not known to be through, of any instance. `desk`: what it says of policies. `due`: whether any link has fallen
+    due.
     """
 
     seq: int
     now: int
-    policy_version: int
+    desk: Desk
     pending: dict[int, list[IdentifierKey]]
     due: bool = False
 
@@ -195,6 +197,28 @@ class Archive(Protocol):
 
     async def reviews_at(self, key: IdentifierKey, limit: int) -> list[ReviewItem]:
         """Links at an identifier that wait for a steward or have a verdict."""
+
+
+class PolicyStore(Protocol):
+    """Policy versions as they are kept, read from the leader. Raises StoreUnavailable."""
+
+    async def desk(self) -> Desk:
+        """What the head says of policies now."""
+
+    async def version(self, version: int) -> PolicyVersion | None:
+        """One version."""
+
+    async def versions(self, before: int, limit: int) -> list[PolicyVersion]:
+        """Versions below a number, the newest first."""
+
+    async def in_force_at(self, at: int) -> int:
+        """The version that was in force at a time (ms)."""
+
+    async def profiles(self, after: str, limit: int) -> Sequence[Profile]:
+        """Profiles that are shown, by id, after one."""
+
+    async def members(self, audience: str, after: str, limit: int) -> Sequence[Profile]:
+        """Profiles noted to be in an audience, by id, after one."""
 
 
 @dataclass(frozen=True, slots=True)

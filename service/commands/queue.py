@@ -11,7 +11,17 @@ from enum import IntEnum
 from service.commands.carry_out import Outcome
 from service.commands.newcomers import Newcomers
 from service.errors import Busy
-from service.model.changes import Change, Decide, ExpireDue, Origin, RecordConsent, Revoke
+from service.model.changes import (
+    ActivatePolicy,
+    Change,
+    Decide,
+    ExpireDue,
+    LookAgain,
+    Origin,
+    RecordConsent,
+    ResolveAnew,
+    Revoke,
+)
 
 WHOLE_MAX = 128  # no turn is smaller than that
 
@@ -64,8 +74,11 @@ class Job:
 
     @property
     def alone(self) -> bool:
-        """A preview, what was resolved ahead, and an erasure has a turn to itself."""
-        return bool(self.newcomers) or self.is_preview or self.erases
+        """A preview, what was resolved ahead, an erasure, and a change of the policy that the turn goes by has one to
+        itself.
+        """
+        acts = isinstance(next(iter(self.changes), None), ActivatePolicy)
+        return bool(self.newcomers) or self.is_preview or self.erases or acts
 
     @property
     def erases(self) -> bool:
@@ -89,7 +102,7 @@ class Job:
             return Priority.DECISION
         if isinstance(first, ExpireDue):  # a reader that met a due time waits for it; the sweep has time
             return Priority.DECISION if first.keys else Priority.BACKGROUND
-        return Priority.ORDINARY
+        return Priority.BACKGROUND if isinstance(first, ResolveAnew | LookAgain) else Priority.ORDINARY
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,9 @@ from service.commands.observe import is_refused
 from service.commands.steps import SETTLE, Step
 from service.commands.steward import set_hand
 from service.commands.world import Wanted, World
-from service.control.effective_consent import linking_permitted, with_record
+from service.control.effective_consent import with_record
+from service.control.linking import linkable
+from service.control.traits import with_traits
 from service.model.changes import KeptConsent, KeptId, KeptIdentifier, Restore, RestoreReceipt, Revocation
 from service.model.evidence import Assertion, Link
 from service.model.identifiers import IdentifierKey
@@ -52,7 +54,8 @@ def _identifier(world: World, kept: KeptIdentifier) -> bool:
         last_seen=_bound(max, state.last_seen, kept.last_seen),
         sources=tuple(sorted({*state.sources, *kept.sources})),
         consents=consents,
-        linking=linking_permitted(consents, world.policy),
+        traits=with_traits(state.traits, kept.traits),
+        linking=linkable(kept.key, consents, world.policy),
     )
     added = restored != state
     if added:

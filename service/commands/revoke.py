@@ -7,7 +7,8 @@ from collections.abc import Callable, Generator
 from service.commands.inherit import end_inherited, parts_from_all
 from service.commands.steps import SETTLE, Step
 from service.commands.world import Wanted, World
-from service.control.effective_consent import linking_permitted, with_record
+from service.control.effective_consent import with_record
+from service.control.linking import linkable
 from service.model.changes import ConsentReceipt, RecordConsent, Revocation, RevocationReceipt, Revoke
 from service.model.evidence import ConsentRecord
 from service.model.identifiers import IdentifierKey
@@ -44,7 +45,7 @@ def record_consents(world: World, key: IdentifierKey, records: list[ConsentRecor
     if dead:
         world.change(state._replace(consents=consents))
         return
-    linking = linking_permitted(consents, world.policy)
+    linking = linkable(key, consents, world.policy)
     world.change(state._replace(consents=consents, linking=linking, dead=False))
     yield from end_inherited(world, key, [record for record in records if record.state == "granted"])
     if linking != state.linking:
@@ -76,6 +77,9 @@ def record_consent(world: World, change: RecordConsent, new_id: Callable[[str], 
             world.now,
             new_id("con"),
             change.notice,
+            method=change.method,
+            unreadable=change.unreadable,
+            signal=change.signal,
         )
         for purpose, state in change.states
     ]

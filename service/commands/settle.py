@@ -16,11 +16,10 @@ from service.commands.inherit import bequeath, companies
 from service.commands.steps import Move, Settlement
 from service.commands.waiting import beyond, worth_in
 from service.commands.world import Wanted, World
-from service.model.evidence import Bond, Reason, Tier
+from service.model.evidence import Bond, Tier
 from service.model.identifiers import IdentifierKey, ProfileId
 from service.resolution.activity import falls_due
 from service.resolution.profile_ids import senior_of
-from service.resolution.ranking import bar_of
 from service.resolution.resolve import Resolution, resolve
 
 Unit = str  # a profile id, or the key of an identifier that is in no profile yet; only a key has a colon
@@ -62,12 +61,6 @@ def _live(world: World, keys: Iterable[IdentifierKey]) -> Iterator[Bond]:
             yield bond
 
 
-def _former_bar(world: World, key: IdentifierKey) -> Reason | None:
-    """Why the identifier bridged nothing as it was loaded, or None."""
-    stored = world.stored_states.get(key)
-    return None if stored is None else bar_of(stored.standing, world.policy)
-
-
 def _complete(world: World, region: set[Unit]) -> Generator[Wanted, None, None]:
     """Load what following the region's links needs: its members, links of those that bridge again, assertions.
 
@@ -75,7 +68,9 @@ def _complete(world: World, region: set[Unit]) -> Generator[Wanted, None, None]:
     """
     yield Wanted(profiles=_ids(region))
     keys = _keys(world, region)
-    yield Wanted(links_of={key for key in keys if not world.follows(key) and world.bar(key) != _former_bar(world, key)})
+    yield Wanted(
+        links_of={key for key in keys if not world.follows(key) and world.bar(key) != world.stored_bars.get(key)}
+    )
     named = {assertion for key in keys for assertion in world.state(key).named}
     if named:
         yield Wanted(assertions=named)

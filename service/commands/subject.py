@@ -78,7 +78,7 @@ async def known_of(key: IdentifierKey, timely: Timely, archive: Archive) -> JSON
         "profile_id": None if profile is None else profile.profile_id,
         "profile": [] if profile is None else [name_of(member.key) for member in profile.members],
         "households": [] if profile is None else [name_of(household) for household in profile.households],
-        "traits": {} if profile is None else profile.traits,
+        "traits": [] if own is None else [t._asdict() | {"at": rfc3339(t.at)} for t in own.traits],
         "consents": [
             {
                 "purpose": record.purpose,

@@ -10,16 +10,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+from service.commands.desk import Deskwork
 from service.commands.loads import FOREVER as FOREVER
 from service.commands.loads import LinkEnd
 from service.commands.loads import Loaded as Loaded
 from service.commands.loads import Wanted as Wanted
-from service.control.effective_consent import linking_permitted
 from service.control.inheritance import ERASED, Ended
+from service.control.linking import linkable
 from service.model.changes import Revocation
 from service.model.evidence import Assertion, Bond, ConsentRecord, Hand, Link, Reason, Tier
 from service.model.identifiers import AssertionId, IdentifierKey, LinkId, Pair, ProfileId, pair_of
 from service.model.policy import Namespace, Policy
+from service.model.policy_versions import Desk
 from service.model.profile import Profile
 from service.model.state import IdentifierState, Tomb
 from service.resolution.activity import inactive_of
@@ -60,7 +62,8 @@ class World:
     change of a profile has a time of its own. `behind`: more links have fallen due than one turn flips.
     """
 
-    def __init__(self, policy: Policy, births: Births, now: int, seq: int) -> None:
+    def __init__(self, policy: Policy, births: Births, now: int, seq: int, desk: Desk | None = None) -> None:
+        self.desk = Deskwork(desk or Desk())
         self.policy = policy
         self.births = births
         self.now = now
@@ -85,6 +88,7 @@ class World:
         self.parting = False
         self.gone: dict[ProfileId, dict[IdentifierKey, tuple[ConsentRecord, ...]]] = {}
         self.tombs: dict[IdentifierKey, Tomb] = {}
+        self.stored_bars: dict[IdentifierKey, Reason] = {}
         self.stored_states: dict[IdentifierKey, IdentifierState] = {}
         self.stored_links: dict[LinkId, tuple[Link, Reason | None, float | None]] = {}
         self.stored_hands: dict[ProfileId, tuple[Hand, ...]] = {}
@@ -97,11 +101,13 @@ class World:
         self.ends_of: dict[IdentifierKey, list[LinkEnd]] = {}
         self.dues: dict[ProfileId, int | None] = {}
         self.lowered: dict[ProfileId, int] = {}
+        self.audiences: dict[ProfileId, tuple[str, ...]] = {}
+        self.stored_audiences: dict[ProfileId, tuple[str, ...]] = {}
         self.restructured: set[IdentifierKey] = set()
         self.versions: dict[ProfileId, list[Version]] = {}
         self.unversioned: set[ProfileId] = set()
-        self._linking_unset = linking_permitted((), policy)
         self._namespaces: dict[IdentifierKey, Namespace] = {}
+        self._unknown: dict[IdentifierKey, IdentifierState] = {}
         self._bars: dict[IdentifierKey, tuple[IdentifierState, Reason | None]] = {}
 
     # ---- loading
@@ -111,6 +117,8 @@ class World:
         for state in loaded.identifiers:
             if state.key not in self.states:
                 self.states[state.key] = self.stored_states[state.key] = state
+                if state.key in loaded.bars:
+                    self.stored_bars[state.key] = loaded.bars[state.key]
         for key, tomb in loaded.tombs.items():
             self.tombs.setdefault(key, tomb)
         for link in loaded.links:
@@ -124,6 +132,7 @@ class World:
                 self.members[profile_id] = frozenset(loaded.profiles.get(profile_id, ()))
                 self._links_of_known.update(self.members[profile_id] - loaded.unfollowed)
                 self.dues[profile_id] = loaded.dues.get(profile_id)
+                self.audiences[profile_id] = self.stored_audiences[profile_id] = loaded.audiences.get(profile_id, ())
         for profile_id in wanted.ids:
             if profile_id not in self._ids_known:
                 self._ids_known.add(profile_id)
@@ -139,6 +148,8 @@ class World:
         self.ends_of |= loaded.ends_of
         if wanted.due:
             self.due = loaded.due
+        if loaded.desk is not None:
+            self.desk.take(loaded.desk)
 
     def missing(self, wanted: Wanted) -> Wanted:
         """The part of `wanted` that is not here yet."""
@@ -153,6 +164,7 @@ class World:
             wanted.due,
             wanted.around,
             {key for key in wanted.ends_of if key not in self.ends_of},
+            wanted.desk,
         )
 
     def follows(self, key: IdentifierKey) -> bool:
@@ -174,11 +186,16 @@ class World:
         found = self.states.get(key)
         if found is not None:
             return found
-        state = IdentifierState(key, linking=self._linking_unset)
         tomb = self.tombs.get(key) if self.tombs else None
         if tomb is not None:
-            state = state._replace(consents=tomb.consents, erased_at=tomb.at, base=tomb.base, dead=True)
-        return state
+            linking = linkable(key, tomb.consents, self.policy)
+            return IdentifierState(
+                key, linking=linking, consents=tomb.consents, erased_at=tomb.at, base=tomb.base, dead=True
+            )
+        found = self._unknown.get(key)
+        if found is None:
+            found = self._unknown[key] = IdentifierState(key, linking=linkable(key, (), self.policy))
+        return found
 
     def change(self, state: IdentifierState) -> None:
         """Replace what is known of an identifier."""

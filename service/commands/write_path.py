@@ -28,6 +28,7 @@ from service.model.changes import Change, DecisionReceipt, Origin, Receipt, Reme
 from service.model.evidence import ConsentRecord
 from service.model.identifiers import IdentifierKey
 from service.model.policy import Policy
+from service.model.policy_versions import InForce
 from service.resolution.profile_ids import Births
 from service.telemetry import Metrics
 
@@ -61,7 +62,7 @@ class _Attempt:
 log = structlog.get_logger()
 ERASED_STATUS = 410
 """Status of a stored answer that is blank, since it named somebody erased."""
-PolicyAt = Callable[[int], Awaitable[Policy]]
+PolicyAt = Callable[[InForce], Awaitable[Policy]]
 
 
 class WritePath:
@@ -285,13 +286,13 @@ class WritePath:
     async def _attempt(self, slices: list[Slice], op: str) -> _Attempt:
         async with self._ledger.turn(op) as turn:
             head = await turn.take_head()
-            policy = await self._policy_at(head.policy_version)
+            policy = await self._policy_at(head.desk.in_force)
             self._outbox.found(head.pending)
             if head.seq != self._last_seq:
                 self._alone_since = head.seq
             if slices[0].job.newcomers:
                 return await self._found(turn, head, policy, slices[0].job)
-            world = World(policy, self._births, head.now, head.seq)
+            world = World(policy, self._births, head.now, head.seq, head.desk)
             replays = await self._replays(turn, slices)
             changes = [
                 (change, piece.job.origin) for piece in slices if piece.job not in replays for change in piece.changes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from service.control.effective_consent import Effective, consents_of, usable
+from service.control.traits import traits_json, traits_of
 from service.model.identifiers import IdentifierKey, ProfileId, parse_key
 from service.model.policy import Policy
 from service.model.profile import Profile
@@ -84,7 +85,7 @@ def answer(
         "asked": name_of(asked),
         "identifiers": [row[4] for row in rows],
         "consent": {purpose: consent_json(found) for purpose, found in consents_of(profile, policy, now).items()},
-        "traits": {} if withheld else profile.traits,
+        "traits": {} if withheld else traits_json(traits_of(profile, seen, policy)),
         "households": [] if withheld else [name_of(key) for key in profile.households],
         "policy_version": policy.version,
         "resolved_at": rfc3339(profile.resolved_at),

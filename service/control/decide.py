@@ -8,10 +8,11 @@ session last seen.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from service.control.answer import name_of, valid_until
 from service.control.effective_consent import Effective, effective, linking_permitted, usable
+from service.control.traits import audiences_of, traits_json, traits_of
 from service.model.decision import ConsentUsed, Decision, DecisionReason, Given, Verdict
 from service.model.identifiers import IdentifierKey, namespace_of
 from service.model.policy import Destination, Granularity, Kind, Policy
@@ -107,8 +108,27 @@ class _Question:
                 consent = self._consent(fitting)
                 return self._limited(consent, self._refusal(consent))
             return self._limited(consent, self._nothing_left(fitting, seen))
-        traits = self._profile.traits if self._rule.granularity in ("person", "pseudonymous") else {}
-        return self._decision("allow", self._rule.granularity, consent, ("ok",), self._given(given, seen), traits)
+        personal = self._rule.granularity in ("person", "pseudonymous")
+        return self._decision(
+            "allow",
+            self._rule.granularity,
+            consent,
+            ("ok",),
+            self._given(given, seen),
+            self._traits(seen) if personal else {},
+            audiences_of(self._profile, self._policy, self._now, self._audiences()) if personal else (),
+        )
+
+    # ---- traits and audiences
+
+    def _traits(self, seen: Collection[int]) -> dict[str, object]:
+        """What the destination may have of what is known of the members that may be used."""
+        found = traits_of(self._profile, seen, self._policy)
+        return traits_json({name: trait for name, trait in found.items() if self._rule.sees(name)})
+
+    def _audiences(self) -> list[str]:
+        """Audiences for the very purpose of the destination."""
+        return [name for name, audience in self._policy.audiences.items() if audience.purpose == self._rule.purpose]
 
     # ---- consent
 
@@ -124,7 +144,9 @@ class _Question:
 
     def _refusal(self, consent: Effective) -> tuple[DecisionReason, ...]:
         """Why consent does not permit; a conflict where one identifier refuses for another that permits."""
-        reason = _REFUSALS.get(consent.state, "consent_missing")
+        reason: DecisionReason = _REFUSALS.get(consent.state, "consent_missing")
+        if consent.unreadable:
+            reason = "signal_unreadable"
         if consent.state in ("denied", "withdrawn") and self._policy.combine == "strictest":
             own = (self._consent((i,)) for i, m in enumerate(self._profile.members) if m.consents)
             if any(found.state == "granted" for found in own):
@@ -193,8 +215,12 @@ class _Question:
         reasons: tuple[DecisionReason, ...],
         identifiers: tuple[Given, ...] = (),
         traits: dict[str, object] | None = None,
+        audiences: tuple[str, ...] = (),
     ) -> Decision:
         latest = self._now + self._policy.decision_max_age_ms
+        if outcome == "allow":  # it says which audiences the person is in, and time may change that
+            refreshes = [self._policy.audiences[name].refresh_ms for name in self._audiences()]
+            latest = min([latest, *(self._now + refresh_ms for refresh_ms in refreshes)])
         first = valid_until(self._profile, self._now)
         return Decision(
             outcome,
@@ -209,6 +235,7 @@ class _Question:
             self._profile.profile_id,
             identifiers,
             traits or {},
+            audiences,
         )
 
 

@@ -25,6 +25,7 @@ class Effective:
     source: str | None = None
     at: int | None = None
     expires_at: int | None = None
+    unreadable: bool = False
 
 
 def _unset(purpose: str, regulation: str | None, policy: Policy) -> Effective:
@@ -41,7 +42,14 @@ def _of_record(record: ConsentRecord, policy: Policy, now: int) -> Effective:
     known = policy.purposes.get(record.purpose)
     basis = record.basis or (known.basis if known else None) or ("consent" if state == "granted" else None)
     return Effective(
-        state, state == "granted", record.regulation or None, basis, record.source, record.at, record.expires_at
+        state,
+        state == "granted",
+        record.regulation or None,
+        basis,
+        record.source,
+        record.at,
+        record.expires_at,
+        record.unreadable,
     )
 
 

@@ -67,6 +67,15 @@ def _digest_of(value: str, namespace: Namespace, policy: Policy, *, plain: bool)
     return value
 
 
+def accepts(key: str, policy: Policy) -> bool:
+    """Whether an identifier that was taken once would be taken again: its namespace, pattern and blocked values."""
+    namespace, _, value = key.partition(":")
+    try:
+        return normalise(namespace, value, policy).key == key
+    except Refused:
+        return False
+
+
 def normalise(namespace: str, value: str, policy: Policy, *, plain: bool = False) -> Identifier:
     """The identifier that `value` stands for in `namespace`.
 

@@ -6,42 +6,67 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, LiteralString
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from service.control.conditions import Condition, NotACondition
+from service.control.policy_capture import (
+    SignalRules,
+    WebhookRules,
+    signal_mappings,
+    unknown_in_signals,
+    unknown_names,
+    webhook_mappings,
+)
 from service.model.policy import (
     MAX_LINKS_DEFAULT,
     PRIORITY_DEFAULT,
+    Audience,
     Destination,
     Granularity,
     Namespace,
     Policy,
     Purpose,
 )
-from service.model.times import parse_duration
+from service.model.times import parse_duration, parse_rfc3339
 
 NAME = r"^[a-z][a-z0-9_]{0,63}$"
 Name = Annotated[str, StringConstraints(pattern=NAME)]
 Label = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Confidence = Annotated[float, Field(ge=0, le=1)]
 Unset = Literal["granted", "denied"]
+AUDIENCE_VARIABLES: Final = frozenset({"traits", "now"})
+REFRESH_MS_MIN: Final = 1_000
 
 
 def _duration(text: str) -> str:
-    parse_duration(text)
+    try:
+        parse_duration(text)
+    except ValueError:
+        raise PydanticCustomError("not_a_duration", "is not a duration") from None
     return text
 
 
 def _pattern(text: str) -> str:
     try:
         re.compile(text)
-    except re.error as error:
-        raise ValueError("is not a regular expression") from error
+    except re.error:
+        raise PydanticCustomError("not_a_pattern", "is not a regular expression") from None
+    return text
+
+
+def _moment(text: str) -> str:
+    try:
+        parse_rfc3339(text)
+    except ValueError:
+        raise PydanticCustomError("datetime_parsing", "is not a time") from None
     return text
 
 
 Duration = Annotated[str, AfterValidator(_duration)]
+Moment = Annotated[str, AfterValidator(_moment)]
 
 
 class _Strict(BaseModel):
@@ -80,9 +105,10 @@ class IdentityRules(_Strict):
 
 
 class SourceRule(_Strict):
-    """How far a source is believed; `*` is any other."""
+    """How far a source is believed; `*` is any other. `priority`: whose report of a trait counts, lower first."""
 
     confidence: Confidence
+    priority: Annotated[int, Field(ge=0, le=10_000)] = PRIORITY_DEFAULT
 
 
 class PurposeRule(_Strict):
@@ -112,13 +138,14 @@ class Otherwise(_Strict):
 
 
 class DestinationRule(_Strict):
-    """What one destination may be given."""
+    """What one destination may be given. `traits`: names of those that it may have, `*` for all."""
 
     purpose: Name
     namespaces: list[str]
     granularity: Granularity
     min_confidence: Confidence = 0.0
     otherwise: Otherwise | None = None
+    traits: list[Annotated[str, StringConstraints(pattern=r"^(\*|[a-z][a-z0-9_]{0,63})$")]] = ["*"]
 
 
 class AudienceRule(_Strict):
@@ -135,6 +162,64 @@ class DecisionRules(_Strict):
     max_age: Duration = "PT24H"
 
 
+class ExampleLink(_Strict):
+    """Two identifiers, each as `namespace:value`, that a source says belong together."""
+
+    a: str
+    b: str
+    method: Literal["deterministic", "probabilistic"] = "deterministic"
+    confidence: Confidence | None = None
+    source: Label = "example"
+
+
+class ExampleConsent(_Strict):
+    """What the person behind an identifier said; `at` is RFC 3339, and without it the example's time."""
+
+    identifier: str
+    purposes: dict[Name, Literal["granted", "denied", "withdrawn"]]
+    regulation: Label | None = None
+    basis: Label | None = None
+    at: Moment | None = None
+    expires_at: Moment | None = None
+
+
+class ExampleGiven(_Strict):
+    """What is known in an example; identifiers that are in no link are named here."""
+
+    identifiers: list[str] = []
+    links: Annotated[list[ExampleLink], Field(max_length=50)] = []
+    consents: Annotated[list[ExampleConsent], Field(max_length=50)] = []
+
+
+class ExampleRequest(_Strict):
+    """A decision that is asked for."""
+
+    identifier: str
+    destination: Label
+    purpose: Name | None = None
+    regulation: Label | None = None
+
+
+class ExampleExpect(_Strict):
+    """What must come out; what is left out is not looked at. `namespaces`: of the identifiers given, sorted."""
+
+    outcome: Literal["allow", "limit", "withhold"]
+    granularity: Granularity | None = None
+    reasons: list[str] | None = None
+    basis: Label | None = None
+    namespaces: list[Name] | None = None
+
+
+class Example(_Strict):
+    """A decision that must come out so under the policy, or it can't be put in force."""
+
+    name: Label
+    now: Moment = "2026-01-01T00:00:00Z"
+    given: ExampleGiven = ExampleGiven()
+    request: ExampleRequest
+    expect: ExampleExpect
+
+
 class PolicyDocument(_Strict):
     """The whole document of one version."""
 
@@ -149,24 +234,50 @@ class PolicyDocument(_Strict):
     audiences: dict[Name, AudienceRule] = {}
     decisions: DecisionRules = DecisionRules()
     retention: dict[Label, Duration] = {}
+    webhooks: dict[Name, WebhookRules] = {}
+    signals: SignalRules = SignalRules()
+    tests: Annotated[list[Example], Field(max_length=100)] = []
 
-    @model_validator(mode="after")
-    def _names_agree(self) -> PolicyDocument:
-        for name, destination in self.destinations.items():
-            if destination.purpose not in self.purposes:
-                raise ValueError(f"destination {name} names a purpose that is not in the policy")
-            unknown = [n for n in destination.namespaces if n != "*" and n not in self.namespaces]
-            if unknown:
-                raise ValueError(f"destination {name} names a namespace that is not in the policy")
-        for name, audience in self.audiences.items():
-            if audience.purpose not in self.purposes:
-                raise ValueError(f"audience {name} names a purpose that is not in the policy")
-        for name, regulation in self.consent.regulations.items():
-            if not regulation.unset.keys() <= self.purposes.keys():
-                raise ValueError(f"regulation {name} names a purpose that is not in the policy")
-        if self.identity.linking_purpose not in self.purposes:
-            raise ValueError("identity.linking_purpose is not a purpose of the policy")
-        return self
+
+def _wrong(document: PolicyDocument) -> list[InitErrorDetails]:
+    """Names in one part of a document that another part does not have, and conditions that are none."""
+    found: list[InitErrorDetails] = []
+
+    def wrong(kind: LiteralString, *place: str) -> None:
+        found.append(InitErrorDetails(type=PydanticCustomError(kind, kind), loc=place, input=None))
+
+    purposes = document.purposes
+    for name, destination in document.destinations.items():
+        if destination.purpose not in purposes:
+            wrong("unknown_purpose", "destinations", name, "purpose")
+        if any(n != "*" and n not in document.namespaces for n in destination.namespaces):
+            wrong("unknown_namespace", "destinations", name, "namespaces")
+    for name, audience in document.audiences.items():
+        if audience.purpose not in purposes:
+            wrong("unknown_purpose", "audiences", name, "purpose")
+        try:
+            Condition(audience.when, AUDIENCE_VARIABLES)
+        except NotACondition:
+            wrong("not_a_condition", "audiences", name, "when")
+    for name, regulation in document.consent.regulations.items():
+        if not regulation.unset.keys() <= purposes.keys():
+            wrong("unknown_purpose", "consent", "regulations", name, "unset")
+    if document.identity.linking_purpose not in purposes:
+        wrong("unknown_purpose", "identity", "linking_purpose")
+    regulations = document.consent.regulations
+    for place, what in unknown_names(document.webhooks, document.namespaces, purposes, regulations):
+        wrong(what, "webhooks", *place)
+    for place, what in unknown_in_signals(document.signals, purposes, regulations):
+        wrong(what, "signals", *place)
+    return found
+
+
+def read_policy(content: object) -> PolicyDocument:
+    """The document, if it is a policy. Raises pydantic.ValidationError with the place of everything that is wrong."""
+    document = PolicyDocument.model_validate(content)
+    if found := _wrong(document):
+        raise ValidationError.from_exception_data("PolicyDocument", found)
+    return document
 
 
 def fold(value: str) -> str:
@@ -201,7 +312,13 @@ def _destination(name: str, rule: DestinationRule) -> Destination:
         rule.granularity,
         rule.min_confidence,
         rule.otherwise.granularity if rule.otherwise is not None else None,
+        frozenset(rule.traits),
     )
+
+
+def _audience(name: str, rule: AudienceRule) -> Audience:
+    refresh_ms = max(REFRESH_MS_MIN, parse_duration(rule.refresh))
+    return Audience(name, rule.when, rule.purpose, refresh_ms, Condition(rule.when, AUDIENCE_VARIABLES).holds)
 
 
 _ZEROS_MAX: Final = 32
@@ -211,7 +328,7 @@ _LINE_ENDS: Final = ("\n", "\r\n")  # as `echo`, or a file's line, hands a value
 def compile_policy(document: Mapping[str, Any] | PolicyDocument, version: int) -> Policy:
     """The frozen policy of a document. Raises pydantic.ValidationError."""
     if not isinstance(document, PolicyDocument):
-        document = PolicyDocument.model_validate(document)
+        document = read_policy(document)
     blocked = {fold(value) for value in document.blocked_values} | {""}
     spelled = {spelling for value in (*document.blocked_values, "") for spelling in (value, value.strip(), fold(value))}
     spelled |= {
@@ -235,5 +352,15 @@ def compile_policy(document: Mapping[str, Any] | PolicyDocument, version: int) -
         combine=document.consent.combine,
         regulations={name: dict(rule.unset) for name, rule in document.consent.regulations.items()},
         destinations={name: _destination(name, rule) for name, rule in document.destinations.items()},
+        audiences={name: _audience(name, rule) for name, rule in document.audiences.items()},
+        source_priorities={name: rule.priority for name, rule in document.sources.items()},
         decision_max_age_ms=parse_duration(document.decisions.max_age),
+        webhooks=webhook_mappings(document.webhooks),
+        signals=signal_mappings(document.signals),
     )
+
+
+def policy_schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) of the document."""
+    schema = PolicyDocument.model_json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Policy", **schema}

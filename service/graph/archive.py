@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, LiteralString
 
 import orjson
@@ -121,9 +122,16 @@ class GraphArchive:
         return [records.assertion_of(row) for row in rows]
 
     async def consents_of(self, key: IdentifierKey) -> tuple[ConsentRecord, ...]:
-        """What counts now of what was said about an identifier, by purpose and regulation."""
+        """What counts now of what was said about an identifier, by purpose and regulation, with its signals."""
         rows = await self._rows(past_queries.READ_CONSENTS, key=key)
-        return records.consents_of_list(orjson.loads(rows[0]["consents"])) if rows and rows[0]["consents"] else ()
+        if not rows or not rows[0]["consents"]:
+            return ()
+        found = records.consents_of_list(orjson.loads(rows[0]["consents"]))
+        ids = [record.consent_id for record in found if record.method is not None]
+        if not ids:
+            return found
+        signals = {row["id"]: row["signal"] for row in await self._rows(past_queries.READ_SIGNALS, key=key, ids=ids)}
+        return tuple(replace(record, signal=signals.get(record.consent_id)) for record in found)
 
     async def household(self, key: IdentifierKey) -> list[ProfileId] | None:
         """The profiles that a household groups now; None for one that is not known."""

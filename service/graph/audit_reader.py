@@ -11,7 +11,7 @@ from neo4j.exceptions import DriverError, Neo4jError
 from service.commands.ports import AuditFilter, AuditVerdict
 from service.commands.sealing import SealedFile
 from service.errors import StoreUnavailable
-from service.graph.audit import ChainLink, first_bad
+from service.graph.audit import Chain, ChainLink
 
 PAGE = 5_000
 
@@ -47,9 +47,10 @@ MATCH (h:Head {id: 'head'}) RETURN h.audit_seq AS seq, h.audit_hash AS hash
 class GraphAudit:
     """See `service.commands.ports.Audit`. Raises StoreUnavailable."""
 
-    def __init__(self, driver: AsyncDriver, database: str, sealed: SealedFile) -> None:
+    def __init__(self, driver: AsyncDriver, database: str, chain: Chain, sealed: SealedFile) -> None:
         self._driver = driver
         self._database = database
+        self._chain = chain
         self._sealed = sealed
 
     async def _rows(self, query: LiteralString, **parameters: Any) -> list[Any]:
@@ -90,7 +91,7 @@ class GraphAudit:
             rows = [row for row in await self._following(end.seq) if row["seq"] <= head["seq"]]
             if not rows:
                 return AuditVerdict(False, checked, end.seq + 1)
-            end, bad = first_bad(rows, end)
+            end, bad = self._chain.first_bad(rows, end)
             if bad is not None:
                 return AuditVerdict(False, checked + len(rows), bad)
             checked += len(rows)

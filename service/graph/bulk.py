@@ -24,7 +24,7 @@ READ_CLOCK: LiteralString = "RETURN timestamp() AS now"
 READ_GRAPH: LiteralString = "MATCH (h:Head {id: 'head'}) RETURN h.identity_fingerprint AS fingerprint, h.seq AS seq"
 EXPORT_IDENTIFIERS: LiteralString = (
     "MATCH (i:Identifier) OPTIONAL MATCH (i)-[:IN]->(p:Profile) "
-    "RETURN i.key, i.first_seen, i.last_seen, i.sources, i.consents, p.id"
+    "RETURN i.key, i.first_seen, i.last_seen, i.sources, i.consents, i.traits, p.id"
 )
 EXPORT_PROFILES: LiteralString = (
     "MATCH (p:Profile) WHERE p.born IS NOT NULL OPTIONAL MATCH (p)<-[:IN]-(i:Identifier) "
@@ -123,9 +123,10 @@ class Snapshot:
 
     async def identifiers(self) -> AsyncIterator[tuple[KeptIdentifier, ProfileId | None]]:
         """Every identifier, with the profile it is in."""
-        async for key, first, last, sources, consents, profile in self._values(EXPORT_IDENTIFIERS):
+        async for key, first, last, sources, consents, traits, profile in self._values(EXPORT_IDENTIFIERS):
             carried = records.consents_of_list(orjson.loads(consents)) if consents else ()
-            yield KeptIdentifier(IdentifierKey(key), first, last, tuple(sources or ()), carried), profile
+            told = records.traits_of_list(orjson.loads(traits)) if traits else ()
+            yield KeptIdentifier(IdentifierKey(key), first, last, tuple(sources or ()), carried, told), profile
 
     async def profiles(self) -> AsyncIterator[tuple[KeptId, IdentifierKey, int | None, list[IdentifierKey]]]:
         """Every id ever handed out: who holds it, until when its profile holds, and its members of today."""

@@ -18,9 +18,12 @@ from service.commands.world import Loaded, Wanted
 from service.control.tombstones import Tombstones
 from service.errors import StoreUnavailable
 from service.graph import audit, erasing, newcomers, queries, records
+from service.graph.policies import desk_of, load_desk, write_desk
 from service.model.changes import Remembered, Revocation
+from service.model.evidence import Reason
 from service.model.identifiers import IdentifierKey, ProfileId
 from service.model.profile import Profile
+from service.model.state import IdentifierState
 
 _PLAN_S_MAX = 120.0  # a second on an idle machine
 
@@ -53,7 +56,8 @@ class GraphTurn:
         self._link = audit.ChainLink(row["audit_seq"], row["audit_hash"])
         self._any_erased = row["erased"]
         pending = {seq: [IdentifierKey(key) for key in drops or ()] for seq, drops in row["pending"] if seq is not None}
-        return Head(row["seq"], max(row["now"], row["at"] + 1), row["policy_version"], pending, row["due"])
+        desk = desk_of({name: row[f"policy_{name}"] for name in ("version", "since", "last", "former", "pass")})
+        return Head(row["seq"], max(row["now"], row["at"] + 1), desk, pending, row["due"])
 
     async def load(self, wanted: Wanted, now: int) -> Loaded:
         """What `wanted` names, as it stands under the lock."""
@@ -77,6 +81,8 @@ class GraphTurn:
         if wanted.assertions:
             rows = await self._rows(queries.LOAD_ASSERTIONS, ids=list(wanted.assertions))
             loaded.assertions = [records.assertion_of(row) for row in rows]
+        if wanted.desk is not None:
+            loaded.desk = await load_desk(self._rows, wanted.desk)
         if wanted.due:
             rows = await self._rows(queries.LOAD_DUE, now=now, limit=wanted.due)
             self._links(loaded, rows)
@@ -97,27 +103,35 @@ class GraphTurn:
                 "around": list(wanted.identifiers) if wanted.around else [],
             },
         )
-        loaded.identifiers += [records.state_of(state)[0] for state in row["identifiers"]]
+        for state in row["identifiers"]:
+            self._state(loaded, state)
         for link in row["pair_links"]:
             self._link_row(loaded, link)
-        for due, state_row in row["members"]:
-            state, bar = records.state_of(state_row)
+        for due, audiences, state_row in row["members"]:
+            state, bar = self._state(loaded, state_row)
             assert state.profile is not None
-            loaded.identifiers.append(state)
             loaded.profiles.setdefault(state.profile, []).append(state.key)
             loaded.dues[state.profile] = due
+            loaded.audiences[state.profile] = tuple(audiences or ())
             if bar is not None:
                 loaded.unfollowed.add(state.key)
         for link, other in row["profile_links"]:
             self._link_row(loaded, link)
             if other is not None:
-                loaded.identifiers.append(records.state_of(other)[0])
+                self._state(loaded, other)
 
     @staticmethod
-    def _states(loaded: Loaded, rows: Sequence[Any]) -> None:
+    def _state(loaded: Loaded, row: Sequence[Any]) -> tuple[IdentifierState, Reason | None]:
+        state, bar = records.state_of(row)
+        loaded.identifiers.append(state)
+        if bar is not None:
+            loaded.bars[state.key] = bar
+        return state, bar
+
+    def _states(self, loaded: Loaded, rows: Sequence[Any]) -> None:
         for row in rows:
             if row["state"] is not None:
-                loaded.identifiers.append(records.state_of(row["state"])[0])
+                self._state(loaded, row["state"])
 
     def _links(self, loaded: Loaded, rows: Sequence[Any]) -> None:
         for row in rows:
@@ -192,6 +206,10 @@ class GraphTurn:
         }
         await (await self._transaction.run(queries.WRITE, {"turn": rows})).consume()
         await self._write_rare(plan, seq, at)
+        members = [{"profile": p, "entered": entered, "left": left} for p, entered, left in plan.memberships]
+        await self._run(queries.WRITE_MEMBERSHIPS, members)
+        if plan.desk is not None:
+            await write_desk(self._run, plan.desk, at)
 
     async def plan_write(self) -> None:
         """Run the common write, and those of consent and of stewards, with no rows."""

@@ -73,6 +73,11 @@ ORDER BY a.at DESC LIMIT $limit
 
 READ_CONSENTS: LiteralString = "MATCH (i:Identifier {key: $key}) RETURN i.consents AS consents"
 
+READ_SIGNALS: LiteralString = """
+MATCH (:Identifier {key: $key})-[:CONSENTED]->(c:Consent) WHERE c.consent_id IN $ids AND c.signal IS NOT NULL
+RETURN c.consent_id AS id, c.signal AS signal
+"""
+
 READ_HOUSEHOLD: LiteralString = """
 MATCH (h:Identifier {key: $key}) WHERE h.first_seen IS NOT NULL
 OPTIONAL MATCH (h)-[r:LINK WHERE r.inactive IS NULL]-(i:Identifier WHERE i.bar IS NULL)-[:IN]->(p:Profile)

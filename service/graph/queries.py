@@ -6,10 +6,11 @@ from typing import Final, LiteralString
 
 # Columns of an identifier and of a link, in the order that `records` reads them.
 _STATE: LiteralString = """[i.key, i.first_seen, i.last_seen, i.sources, i.neighbours, i.linking, i.sides, i.named,
-        i.holds, i.handed, i.consents, i.erased_at, i.base, i.bar, i.barred_until, i.lasting"""
+        i.holds, i.handed, i.consents, i.erased_at, i.base, i.bar, i.barred_until, i.lasting,
+        i.traits"""
 LINK_COLUMNS: LiteralString = """[r.id, r.method, r.confidence, r.source, r.rule, r.rule_version, r.observed_at,
         r.first_observed_at, r.expires_at, r.evidence, r.due, r.inactive, r.retracted_at, r.reviewed,
-        r.withheld, r.review"""
+        r.withheld, r.review, r.assumed"""
 
 # Plans of the statements that every request waits for are kept for good. Each is a walk from unique keys, so one made
 # on an empty graph is as good as one made on a full one, while making it again, as Neo4j does each time the graph has
@@ -25,8 +26,11 @@ WITH h
 OPTIONAL MATCH (t:Pending)
 WITH h, t ORDER BY t.seq
 RETURN h.seq AS seq, h.at AS at, h.audit_seq AS audit_seq, h.audit_hash AS audit_hash,
-       h.policy_version AS policy_version, timestamp() AS now, collect([t.seq, t.drops]) AS pending,
-       EXISTS { MATCH ()-[r:LINK]->() WHERE r.due <= timestamp() } AS due, EXISTS { MATCH (:Tombstone) } AS erased
+       h.policy_version AS policy_version, h.policy_since AS policy_since, h.policy_last AS policy_last,
+       h.policy_former AS policy_former, h.policy_pass AS policy_pass,
+       timestamp() AS now, collect([t.seq, t.drops]) AS pending,
+       EXISTS { MATCH ()-[r:LINK]->() WHERE r.due <= timestamp() } AS due,
+       EXISTS { MATCH (:Tombstone) } AS erased
 """
 )
 
@@ -46,7 +50,7 @@ LOAD: LiteralString = (
     "CALL () { CALL () { UNWIND $wanted.profiles AS id MATCH (p:Profile {id: id}) RETURN p "
     "UNION UNWIND $wanted.around AS key MATCH (:Identifier {key: key})-[:IN]->(p:Profile) RETURN p } "
     "RETURN collect(p) AS profiles } "
-    "CALL (profiles) { UNWIND profiles AS p MATCH (p)<-[:IN]-(i:Identifier) RETURN collect([p.due, "
+    "CALL (profiles) { UNWIND profiles AS p MATCH (p)<-[:IN]-(i:Identifier) RETURN collect([p.due, p.audiences, "
     + _STATE
     + ", p.id]]) AS members } "
     # Links of members that bridge and those that wait for a steward, with what is known of an end outside the profile.
@@ -125,7 +129,8 @@ UNWIND $rows AS row MATCH (i:Identifier {key: row.key}) SET i += row
 WRITE_PROFILES: LiteralString = """
 UNWIND $rows AS row
 MERGE (p:Profile {id: row.id}) ON CREATE SET p.born = row.born, p.holder = row.born
-SET p.view = row.view, p.stamp = row.stamp, p.due = row.due, p.since = coalesce(row.since, p.since)
+SET p.view = row.view, p.stamp = row.stamp, p.due = row.due, p.since = coalesce(row.since, p.since),
+    p.audiences = row.audiences
 """
 
 # What a profile looked like until its structure changed; before WRITE_PROFILES, which writes over it.
@@ -162,6 +167,14 @@ JOIN_PROFILES: LiteralString = """
 UNWIND $rows AS row
 MATCH (i:Identifier {key: row.key}), (p:Profile {id: row.profile})
 CREATE (i)-[:IN {since: row.since}]->(p)
+"""
+
+# Who is in an audience, beside the names that the profile carries.
+WRITE_MEMBERSHIPS: LiteralString = """
+UNWIND $rows AS row
+MATCH (p:Profile {id: row.profile})
+CALL (p, row) { UNWIND row.left AS name MATCH (p)-[m:MEMBER]->(:Audience {name: name}) DELETE m }
+CALL (p, row) { UNWIND row.entered AS name MERGE (a:Audience {name: name}) MERGE (p)-[:MEMBER]->(a) }
 """
 
 CREATE_LINKS: LiteralString = """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, cast
 
 import orjson
@@ -14,22 +14,44 @@ from service.model.evidence import Assertion, ConsentRecord, Hand, Link, Reason
 from service.model.identifiers import AssertionId, IdentifierKey, LinkId, ProfileId
 from service.model.profile import Member, Profile
 from service.model.state import IdentifierState, Tomb
+from service.model.traits import Trait
 
 Row = dict[str, Any]
 
 
 def consents_to_list(consents: Sequence[ConsentRecord]) -> list[list[object]]:
-    """Consent records as plain lists, for JSON."""
+    """Consent records as plain lists, for JSON; the signal stays with the record's own node."""
+    return [[*_always(c), *_rarely(c)] for c in consents]
+
+
+def _always(c: ConsentRecord) -> list[object]:
     return [
-        [c.purpose, c.regulation, c.state, c.at, c.source, c.basis, c.expires_at, c.received_at, c.consent_id, c.notice]
-        + ([] if c.via is None else [c.via])
-        for c in consents
-    ]
+        c.purpose, c.regulation, c.state, c.at, c.source, c.basis, c.expires_at, c.received_at, c.consent_id, c.notice
+    ]  # fmt: skip
+
+
+def _rarely(record: ConsentRecord) -> list[object]:
+    """What most records do not have, in the order of the fields, as far as there is something."""
+    found: list[object] = [record.method, record.unreadable, record.via]
+    while found and not found[-1]:
+        found.pop()
+    return found
+
+
+def _shown(record: ConsentRecord) -> list[object]:
+    """A consent record as a view needs it."""
+    (row,) = consents_to_list((replace(record, consent_id="", notice=None, method=None),))
+    return row if len(row) > 10 else row[:8]
 
 
 def consents_of_list(rows: Sequence[Sequence[Any]]) -> tuple[ConsentRecord, ...]:
     """The inverse of `consents_to_list`."""
     return tuple(ConsentRecord(*row) for row in rows)
+
+
+def traits_of_list(rows: Sequence[Sequence[Any]]) -> tuple[Trait, ...]:
+    """Traits from plain lists."""
+    return tuple(Trait(*row) for row in rows)
 
 
 def state_of(row: Sequence[Any]) -> tuple[IdentifierState, Reason | None]:
@@ -51,6 +73,7 @@ def state_of(row: Sequence[Any]) -> tuple[IdentifierState, Reason | None]:
         bar,
         until,
         lasting,
+        traits,
         profile,
     ) = row
     parsed = []
@@ -72,6 +95,7 @@ def state_of(row: Sequence[Any]) -> tuple[IdentifierState, Reason | None]:
         profile,
         barred_until=until,
         lasting=orjson.loads(lasting) if lasting else {},
+        traits=traits_of_list(orjson.loads(traits)) if traits else (),
         erased_at=erased,
         base=base or 0,
     )
@@ -108,6 +132,7 @@ def row_of_state(state: IdentifierState, bar: Reason | None, *, whole: bool) -> 
         "consents": orjson.dumps(consents_to_list(state.consents)).decode() if state.consents else None,
         "erased_at": state.erased_at,
         "base": state.base or None,
+        "traits": orjson.dumps([list(t) for t in state.traits]).decode() if state.traits else None,
         "bar": bar,
         "barred_until": state.barred_until,
         "lasting": orjson.dumps(state.lasting).decode() if state.lasting else None,
@@ -124,10 +149,10 @@ def link_of(row: Sequence[Any]) -> tuple[Link, Reason | None]:
 def reviewed_link_of(row: Sequence[Any]) -> tuple[Link, Reason | None, float | None]:
     """A link as stored, why it is withheld, and what a steward's decision on it is worth (None: none is wanted)."""
     (link_id, method, confidence, source, rule, rule_version, observed, first, expires, evidence, due, inactive,
-     retracted, reviewed, withheld, review, a, b) = row  # fmt: skip
+     retracted, reviewed, withheld, review, assumed, a, b) = row  # fmt: skip
     link = Link(
         LinkId(link_id), IdentifierKey(a), IdentifierKey(b), method, confidence, source, rule, rule_version, observed,
-        first, expires, evidence, due, inactive, retracted, reviewed,
+        first, expires, evidence, due, inactive, retracted, reviewed, bool(assumed),
     )  # fmt: skip
     return link, withheld, review
 
@@ -153,32 +178,30 @@ def row_of_link(stored: StoredLink, *, whole: bool) -> Row:
         "reviewed": link.reviewed,
         "withheld": stored.withheld,
         "review": stored.review,
+        "assumed": link.assumed or None,
     }
     if not whole:
         row = {name: value for name, value in row.items() if value is not None}
     return {"a": link.a, "b": link.b, "link": row}
 
 
-def _shown(record: ConsentRecord) -> list[object]:
-    """A consent record as a view needs it."""
-    (row,) = consents_to_list((record,))
-    return row[:8] if record.via is None else row
-
-
 def view_of(profile: Profile) -> str:
     """A profile as the one JSON text that its node carries."""
-    members = [
-        [m.key, m.first_seen, m.last_seen, m.sources, [_shown(c) for c in m.consents]] if m.consents
-        else [m.key, m.first_seen, m.last_seen, m.sources]
-        for m in profile.members
-    ]  # fmt: skip
+    members = []
+    for m in profile.members:
+        row: list[Any] = [m.key, m.first_seen, m.last_seen, m.sources]
+        if m.consents or m.traits:
+            row.append([_shown(c) for c in m.consents])
+        if m.traits:
+            row.append([list(t) for t in m.traits])
+        members.append(row)
     view: Row = {"m": members, "e": profile.edges, "at": profile.resolved_at}
     if profile.households:
         view["h"] = profile.households
     if profile.policy_version:
         view["p"] = profile.policy_version
-    if profile.traits:
-        view["t"] = profile.traits
+    if profile.audiences:
+        view["a"] = profile.audiences
     return orjson.dumps(view).decode()
 
 
@@ -186,7 +209,15 @@ def profile_of(profile_id: str, stamp: int, view: str, due: int | None = None) -
     """The inverse of `view_of`. `due` is kept beside the view, since a neighbour's change can lower it."""
     row = orjson.loads(view)
     members = tuple(
-        Member(m[0], m[1], m[2], tuple(m[3]), consents_of_list(m[4]) if len(m) > 4 else ()) for m in row["m"]
+        Member(
+            m[0],
+            m[1],
+            m[2],
+            tuple(m[3]),
+            consents_of_list(m[4]) if len(m) > 4 else (),
+            traits_of_list(m[5]) if len(m) > 5 else (),
+        )
+        for m in row["m"]
     )
     edges = tuple((i, j, c) for i, j, c in row["e"])
     households = tuple(row.get("h", ()))
@@ -198,8 +229,8 @@ def profile_of(profile_id: str, stamp: int, view: str, due: int | None = None) -
         row["at"],
         stamp,
         due,
-        row.get("t", {}),
         row.get("p", 0),
+        tuple(row.get("a", ())),
     )
 
 
@@ -213,6 +244,7 @@ def row_of_profile(stored: StoredProfile, stamp: int) -> Row:
         "due": None if profile is None else profile.due,
         "since": stored.since,
         "stamp": stamp,
+        "audiences": list(profile.audiences) or None if profile is not None else None,
     }
 
 
@@ -288,7 +320,7 @@ def row_of_assertion(assertion: Assertion) -> Row:
 
 def row_of_consent(key: IdentifierKey, record: ConsentRecord) -> Row:
     """A consent record as a node of its own: the history behind what the identifier carries."""
-    return {"key": key, "consent": asdict(record)}
+    return {"key": key, "consent": asdict(record) | {"unreadable": record.unreadable or None}}
 
 
 def row_of_decision(receipt: DecisionReceipt) -> Row:

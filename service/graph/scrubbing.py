@@ -25,7 +25,7 @@ FILL: LiteralString = """
 UNWIND range(1, 2000) AS i CREATE (x:Filler)
 SET x.a = $text + i, x.b = $text + i + $text, x.c = [$text + i, $text, $text]
 """
-EMPTY: LiteralString = "MATCH (x:Filler) DELETE x"
+EMPTY: LiteralString = "MATCH (x:Filler) CALL (x) { DELETE x } IN TRANSACTIONS OF 2000 ROWS"
 BEFORE: LiteralString = "MATCH (i:Identifier) WHERE i.key < $key RETURN i.key AS key ORDER BY i.key DESC LIMIT 1"
 CROWD: LiteralString = """
 UNWIND range(1, 300) AS i CREATE (x:Identifier:Filler) SET x.key = $beside + '!' + toString(100000 + i)
@@ -45,19 +45,22 @@ class GraphScrubber:
 
     async def _rows(self, query: LiteralString, **parameters: Any) -> list[Any]:
         try:
-            return (await self._driver.execute_query(query, parameters, database_=self._database)).records
+            async with self._driver.session(database=self._database) as session:
+                return [record async for record in await session.run(query, parameters)]
         except (DriverError, Neo4jError) as error:
             raise StoreUnavailable("The graph can't be reached.") from error
 
-    async def overwrite(self, keys: list[IdentifierKey]) -> None:
-        """Write filler where deleted identifiers were."""
+    async def overwrite(self, keys: list[IdentifierKey], times: int) -> None:
+        """Write filler where deleted identifiers were. All of it is there at once, so that no place is used twice:
+        `times` as much where less was not enough.
+        """
         for key in keys:
             before = await self._rows(BEFORE, key=key)
             await self._rows(CROWD, beside=before[0]["key"] if before else "")
             await self._rows(EMPTY)
-        for _ in range(ROUNDS):
+        for _ in range(ROUNDS * times):
             await self._rows(FILL, text=_TEXT)
-            await self._rows(EMPTY)
+        await self._rows(EMPTY)
 
     async def tidy(self) -> None:
         """Take away filler that a crash left."""

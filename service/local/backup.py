@@ -1,7 +1,8 @@
 """Backups of a local run: the graph and the secrets that belong to it, in one archive for its owner only.
 
-The journal of refusals is in no backup and is left alone by a restore: what it remembers beyond the backup is applied
-again at the next start, before the service is ready. A Neo4j of one's own is backed up with its own tools.
+The journal of refusals and the checkpoints of the audit are in no backup and are left alone by a restore: what they
+remember beyond the backup is applied again, or noted as lost, at the next start, before the service is ready. A Neo4j
+of one's own is backed up with its own tools.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from service.errors import StartRefused
+from service.local.checkpoints import announce_restore
 from service.local.data_dir import claimed
 
 SECRETS: Final = ("identity-key", "api-keys.json", "webhook-secrets.json")
@@ -68,4 +70,5 @@ def restore(data_dir: Path, archive: Path) -> Path | None:
                 shutil.rmtree(kept, ignore_errors=True)
                 (data_dir / SEALED).rename(kept)
             tar.extractall(data_dir, members, filter="data")
+            announce_restore(data_dir)
     return former

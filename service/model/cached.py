@@ -6,6 +6,12 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
+POLICY_KEY: Final = "!policy"
+"""Reserved key whose value is the version of the active policy, in ASCII digits. No namespace begins with `!`."""
+
+ANY_POLICY: Final = 0
+"""The policy version to store values under that do not depend on one, such as that of `POLICY_KEY`."""
+
 
 class NoValue(Enum):
     """Why a read gave no value."""

@@ -8,13 +8,16 @@ from typing import Literal
 from service.model.decision import Decision
 from service.model.evidence import Assertion, ConsentRecord, ConsentState, Link, Method, Reason, Verdict
 from service.model.identifiers import AssertionId, IdentifierKey, LinkId, ProfileId
+from service.model.policy import Policy
+from service.model.policy_versions import Pass, PolicyVersion
+from service.model.traits import Trait, TraitValue
 
 Scope = Literal["purposes", "linking", "erase"]
 
 
 @dataclass(frozen=True, slots=True)
 class ObserveLink:
-    """A source reports that two identifiers belong together. `observed_at` None: now."""
+    """A source reports that two identifiers belong together. `observed_at` None: now. `assumed`: see `Link`."""
 
     link_id: LinkId
     a: IdentifierKey
@@ -27,6 +30,24 @@ class ObserveLink:
     observed_at: int | None = None
     expires_at: int | None = None
     evidence: str | None = None
+    assumed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ObserveTraits:
+    """A source reports traits of the person behind an identifier. `observed_at` None: now."""
+
+    identifier: IdentifierKey
+    traits: tuple[tuple[str, TraitValue], ...]
+    source: str
+    observed_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LookAgain:
+    """Time went by: work out anew which audiences the profiles of these identifiers are in."""
+
+    keys: tuple[IdentifierKey, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +89,10 @@ class Undo:
 
 @dataclass(frozen=True, slots=True)
 class RecordConsent:
-    """What a person said about purposes. `at` None: now; `regulation` None: all. `notice`: JSON text."""
+    """What a person said about purposes. `at` None: now; `regulation` None: all. `notice`, `signal`: JSON text.
+
+    `unreadable`: it is refused since the signal could not be read.
+    """
 
     identifier: IdentifierKey
     states: tuple[tuple[str, ConsentState], ...]
@@ -78,6 +102,9 @@ class RecordConsent:
     at: int | None = None
     expires_at: int | None = None
     notice: str | None = None
+    method: str | None = None
+    signal: str | None = None
+    unreadable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +200,7 @@ class KeptIdentifier:
     last_seen: int | None
     sources: tuple[str, ...] = ()
     consents: tuple[ConsentRecord, ...] = ()
+    traits: tuple[Trait, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,10 +230,46 @@ class Restore:
     resolves: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class DraftPolicy:
+    """A new version of the policy, as JSON text; `compiled` is the same, read outside the turn."""
+
+    document: str
+    compiled: Policy
+
+
+@dataclass(frozen=True, slots=True)
+class ActivatePolicy:
+    """Put a version in force; None: roll back to the one that was in force before."""
+
+    version: int | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ResolveAnew:
+    """Go on with the pass that an activation began, by so many links or identifiers."""
+
+    limit: int
+
+
 # What is carried out in steps that are settled together, and with it what is only decided.
-Evidence = (
-    ObserveLink | RetractLink | Merge | Split | Undo | Judge | RecordConsent | Revoke | ExpireDue | Restore | Disclose
+Said = (
+    ObserveLink
+    | ObserveTraits
+    | RetractLink
+    | Merge
+    | Split
+    | Undo
+    | Judge
+    | RecordConsent
+    | Revoke
+    | ExpireDue
+    | Restore
+    | Disclose
 )
+PolicyAct = DraftPolicy | ActivatePolicy | ResolveAnew | LookAgain
+Evidence = Said | PolicyAct
 Change = Evidence | Decide
 
 
@@ -225,6 +289,14 @@ class LinkReceipt:
     status: Literal["linked", "withheld", "duplicate", "retracted"]
     reason: Reason | None = None
     profile_id: ProfileId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TraitsReceipt:
+    """What became of reported traits. Not `accepted`: nothing of it is news."""
+
+    accepted: bool
+    profile_id: ProfileId | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +356,24 @@ class DiscloseReceipt:
     profile_id: ProfileId | None
 
 
+@dataclass(frozen=True, slots=True)
+class PolicyReceipt:
+    """A version is drafted or in force. `applied`: it was not before. `failing`: its own examples that do not hold."""
+
+    kept: PolicyVersion
+    applied: bool
+    running: Pass
+    former: int | None = None
+    failing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PassReceipt:
+    """How far the pass has come."""
+
+    running: Pass
+
+
 Receipt = (
     LinkReceipt
     | StewardReceipt
@@ -293,6 +383,9 @@ Receipt = (
     | DecisionReceipt
     | RestoreReceipt
     | DiscloseReceipt
+    | PolicyReceipt
+    | PassReceipt
+    | TraitsReceipt
 )
 
 

@@ -45,7 +45,8 @@ class Link:
     """One source's statement that two identifiers belong together. `a` < `b` in key order.
 
     `due`: when it expires (None: never). `inactive`: why it has no say at present (None: it has). `reviewed`: what a
-    steward said of this pair in a review; it is then never asked about again.
+    steward said of this pair in a review; it is then never asked about again. `assumed`: it was sent without a
+    confidence, which is what the policy gives its source.
     """
 
     link_id: LinkId
@@ -64,6 +65,7 @@ class Link:
     inactive: Reason | None = None
     retracted_at: int | None = None
     reviewed: Verdict | None = None
+    assumed: bool = False
 
     @property
     def pair(self) -> Pair:
@@ -124,8 +126,10 @@ class Assertion:
 class ConsentRecord:
     """What one identifier's person said about one purpose under one regulation ('' where none was named).
 
-    `at`: when it takes effect; `received_at`: when we were told (ms). `notice`: what was shown, as JSON text. `via`:
-    the refusal is inherited from the other side of this link, which ended at `at` (None: it was said of it itself).
+    `at`: when it takes effect; `received_at`: when we were told (ms). `notice`: what was shown, as JSON text.
+    `method`: how it was collected. `signal`: what it was decoded from, as JSON text; kept with the record, not carried
+    by the identifier. `unreadable`: it is a refusal because that could not be read. `via`: the refusal is inherited
+    from the other side of this link, which ended at `at`.
     """
 
     purpose: str
@@ -138,7 +142,10 @@ class ConsentRecord:
     received_at: int = 0
     consent_id: str = ""
     notice: str | None = None
+    method: str | None = None
+    unreadable: bool = False
     via: str | None = None
+    signal: str | None = None
 
 
 NO_NEIGHBOURS: Mapping[str, int] = MappingProxyType({})

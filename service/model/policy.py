@@ -7,9 +7,11 @@ durations in milliseconds and patterns compiled.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
+
+from service.model.capture import SignalMappings, WebhookMapping
 
 Kind = Literal["person", "device", "session", "household"]
 Contested = Literal["newest", "strongest", "oldest", "nobody"]
@@ -66,10 +68,29 @@ class Destination:
     granularity: Granularity
     min_confidence: float = 0.0
     otherwise: Granularity | None = None
+    traits: frozenset[str] = frozenset({"*"})
+
+    def sees(self, trait: str) -> bool:
+        """Whether it may have a trait of this name."""
+        return trait in self.traits or "*" in self.traits
 
     def takes(self, namespace: str) -> bool:
         """Whether it may have identifiers of a namespace."""
         return namespace in self.namespaces or "*" in self.namespaces
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """People that a condition holds of, for a purpose. `holds` tells whether `when` is true of `traits` and `now`.
+
+    `refresh_ms`: how often everybody is looked at again, since time alone may change it.
+    """
+
+    name: str
+    when: str
+    purpose: str
+    refresh_ms: int
+    holds: Callable[[Mapping[str, Any]], bool] = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +112,19 @@ class Policy:
     combine: Literal["strictest", "per_identifier"] = "strictest"
     regulations: Mapping[str, Mapping[str, Unset]] = field(default_factory=dict)
     destinations: Mapping[str, Destination] = field(default_factory=dict)
+    audiences: Mapping[str, Audience] = field(default_factory=dict)
+    source_priorities: Mapping[str, int] = field(default_factory=dict)
     decision_max_age_ms: int = MAX_AGE_DEFAULT_MS
+    webhooks: Mapping[str, WebhookMapping] = field(default_factory=dict)
+    signals: SignalMappings = field(default_factory=SignalMappings)
 
     def confidence_of_source(self, source: str) -> float:
         """The confidence that identifiers seen together by `source` belong together."""
         return self.sources.get(source, self.sources.get("*", 0.9))
+
+    def priority_of_source(self, source: str) -> int:
+        """Whose report of a trait counts; lower goes first."""
+        return self.source_priorities.get(source, self.source_priorities.get("*", PRIORITY_DEFAULT))
 
     def namespace_of_key(self, key: str) -> Namespace:
         """The namespace of an identifier key; one that the policy no longer names has the defaults."""

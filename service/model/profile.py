@@ -6,10 +6,11 @@ reader can see half of a change.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from service.model.evidence import ConsentRecord
 from service.model.identifiers import IdentifierKey, ProfileId
+from service.model.traits import Trait
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class Member:
     last_seen: int
     sources: tuple[str, ...]
     consents: tuple[ConsentRecord, ...] = ()
+    traits: tuple[Trait, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,8 @@ class Profile:
     """Members in seniority order; `edges` are the accepted pairs as (index, index, best confidence).
 
     `stamp`: sequence number of the change that made it. `due`: the first time (ms) at which a link expires that it or a
-    neighbouring profile rests on. `policy_version`: what it was resolved under.
+    neighbouring profile rests on. `audiences`: those it was last found to be in. `policy_version`: what it was resolved
+    under.
     """
 
     profile_id: ProfileId
@@ -38,5 +41,5 @@ class Profile:
     resolved_at: int = 0
     stamp: int = 0
     due: int | None = None
-    traits: dict[str, object] = field(default_factory=dict)
     policy_version: int = 0
+    audiences: tuple[str, ...] = ()

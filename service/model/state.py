@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from service.model.evidence import NO_NEIGHBOURS, ConsentRecord, Standing
 from service.model.identifiers import AssertionId, IdentifierKey, ProfileId
+from service.model.traits import Trait
 
 
 class Tomb(NamedTuple):
@@ -41,9 +42,14 @@ class IdentifierState(NamedTuple):
     profile: ProfileId | None = None
     barred_until: int | None = None
     lasting: Mapping[str, int] = NO_NEIGHBOURS
+    traits: tuple[Trait, ...] = ()
     erased_at: int | None = None
     base: int = 0
     dead: bool = False
+
+    def refuses(self, at: int) -> bool:
+        """Whether evidence observed at a time (ms) is refused: of somebody erased, without fresh consent or before."""
+        return self.dead or (self.erased_at is not None and at <= self.erased_at)
 
     @property
     def standing(self) -> Standing:

@@ -76,7 +76,7 @@ class LinkRows:
         self._terms = terms
         self._read_item = read_item
         self._opened_at = opened_at
-        self._shapes: dict[tuple[Any, ...], float] = {}
+        self._shapes: dict[tuple[Any, ...], tuple[float, bool]] = {}
 
     def flat(self, row: Sequence[Any]) -> ObserveLink | Errors:
         """A row of columns, in the order of LINK_FIELDS."""
@@ -85,7 +85,7 @@ class LinkRows:
         shape = (a_namespace, b_namespace, method, confidence, type(confidence), source, rule, version)
         sound = evidence is None and type(a_value) is str and type(b_value) is str and all(map(_plain, shape))
         if sound and (known := self._shapes.get(shape)) is not None:
-            link = self._quick(row, known)
+            link = self._quick(row, *known)
             if link is not None:
                 return link
         item = _without_none(
@@ -104,7 +104,7 @@ class LinkRows:
         )
         read = self.item(item)
         if sound and isinstance(read, ObserveLink) and len(self._shapes) < _SHAPES_MAX:
-            self._shapes[shape] = read.confidence
+            self._shapes[shape] = read.confidence, read.assumed
         return read
 
     def item(self, item: object) -> ObserveLink | Errors:
@@ -117,13 +117,13 @@ class LinkRows:
     def _dated(self, link: ObserveLink) -> ObserveLink:
         return ObserveLink(
             link.link_id, link.a, link.b, link.method, link.confidence, link.source, link.rule, link.rule_version,
-            self._opened_at, link.expires_at, link.evidence,
+            self._opened_at, link.expires_at, link.evidence, link.assumed,
         )  # fmt: skip
 
     def _end(self, namespace: Any, value: Any, index: int) -> dict[str, Any]:
         return _without_none({"namespace": namespace, "value": value, "plain": True if self._plain[index] else None})
 
-    def _quick(self, row: Sequence[Any], confidence: float) -> ObserveLink | None:
+    def _quick(self, row: Sequence[Any], confidence: float, assumed: bool) -> ObserveLink | None:
         """The link of a row whose labels are known to be good; None where anything else is in doubt."""
         a_namespace, a_value, b_namespace, b_value, method, _, source, rule, version, observed, expires, _ = row
         if len(a_value) > VALUE_LENGTH_MAX or len(b_value) > VALUE_LENGTH_MAX:
@@ -139,7 +139,7 @@ class LinkRows:
         if a == b or at > self._terms.now_ms() + _AHEAD_MS_MAX:
             return None
         link_id = self._terms.link_ids(source, rule, method, a, b)
-        return ObserveLink(link_id, a, b, method, confidence, source, rule, version, at, until)
+        return ObserveLink(link_id, a, b, method, confidence, source, rule, version, at, until, assumed=assumed)
 
 
 def _ms(value: str | int) -> int:

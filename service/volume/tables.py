@@ -15,6 +15,7 @@ from service.model.changes import KeptConsent, KeptId, KeptIdentifier, Revocatio
 from service.model.evidence import Assertion, ConsentRecord, Hand, Link, Reason
 from service.model.identifiers import AssertionId, IdentifierKey, LinkId, ProfileId, parse_key
 from service.model.times import rfc3339
+from service.model.traits import Trait
 
 Cells = dict[str, Any]
 
@@ -44,6 +45,7 @@ IDENTIFIERS: Final = Table(
         "last_seen": "TIMESTAMP",
         "sources": "VARCHAR[]",
         "consents": "VARCHAR",
+        "traits": "VARCHAR",
     },
     "namespace, value",
 )
@@ -73,6 +75,7 @@ LINKS: Final = Table(
         "reason": "VARCHAR",
         "retracted_at": "TIMESTAMP",
         "reviewed": "VARCHAR",
+        "assumed": "BOOLEAN",
     },
     "link_id",
 )
@@ -110,6 +113,9 @@ CONSENTS: Final = Table(
         "received_at": "TIMESTAMP",
         "consent_id": "VARCHAR",
         "notice": "VARCHAR",
+        "method": "VARCHAR",
+        "unreadable": "BOOLEAN",
+        "signal": "VARCHAR",
     },
     "received_at, namespace, value, purpose",
 )
@@ -156,16 +162,21 @@ def _record_cells(record: ConsentRecord) -> list[Any]:
 
 
 def identifier_cells(kept: KeptIdentifier, profile: ProfileId | None) -> Cells:
-    """A row of IDENTIFIERS; its consents are those that count, as JSON text."""
+    """A row of IDENTIFIERS; its consents and traits are those that count, as JSON text."""
     carried = orjson.dumps([_record_cells(record) for record in kept.consents]).decode() if kept.consents else None
     seen = {"first_seen": kept.first_seen, "last_seen": kept.last_seen}
-    return _named(kept.key) | seen | {"profile_id": profile, "sources": list(kept.sources), "consents": carried}
+    traits = orjson.dumps([list(trait) for trait in kept.traits]).decode() if kept.traits else None
+    rest = {"profile_id": profile, "sources": list(kept.sources), "consents": carried, "traits": traits}
+    return _named(kept.key) | seen | rest
 
 
 def identifier_of(cells: Cells) -> KeptIdentifier:
     """The inverse."""
     carried = tuple(ConsentRecord(*row) for row in orjson.loads(cells["consents"] or "[]"))
-    return KeptIdentifier(_key(cells), cells["first_seen"], cells["last_seen"], tuple(cells["sources"] or ()), carried)
+    traits = tuple(Trait(*row) for row in orjson.loads(cells["traits"] or "[]"))
+    return KeptIdentifier(
+        _key(cells), cells["first_seen"], cells["last_seen"], tuple(cells["sources"] or ()), carried, traits
+    )
 
 
 def profile_cells(kept: KeptId, holder: IdentifierKey, due: int | None, members: list[IdentifierKey]) -> Cells:
@@ -199,6 +210,7 @@ def link_of(cells: Cells) -> Link:
         LinkId(cells["link_id"]), _key(cells, "a_"), _key(cells, "b_"), cells["method"], cells["confidence"],
         cells["source"], cells["rule"], cells["rule_version"], cells["observed_at"], cells["first_observed_at"],
         cells["expires_at"], cells["evidence"], retracted_at=cells["retracted_at"], reviewed=cells["reviewed"],
+        assumed=bool(cells["assumed"]),
     )  # fmt: skip
 
 

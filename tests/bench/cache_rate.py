@@ -16,10 +16,9 @@ from dataclasses import dataclass
 import redis.asyncio
 import uvloop
 
-from service.cache.keys import ANY_POLICY, POLICY_KEY
 from service.cache.limits import CacheLimits
 from service.cache.profiles import ProfileCache
-from service.model.cached import Fill, Lease
+from service.model.cached import ANY_POLICY, POLICY_KEY, Fill, Lease
 
 VALUE = b'{"profile_id":"' + b"x" * 584 + b'"}'
 POLICY_VERSION = 3

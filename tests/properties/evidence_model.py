@@ -84,10 +84,11 @@ class Evidence:
     # ---- what follows
 
     def may_be_linked(self, key: IdentifierKey) -> bool:
-        """Under every regulation named, the latest word on the linking purpose; the stricter of two at one time.
-
-        A word that names no regulation is said under all.
+        """Its value is one that the policy takes, and under every regulation named, the latest word on the linking
+        purpose is a grant; the stricter of two at one time. A word that names no regulation is said under all.
         """
+        if key.split(":")[1] in self.policy.blocked_values:
+            return False  # it would not have been taken
         said = [record for record in self.consents.get(key, ()) if record.purpose == self.policy.linking_purpose]
         if not said:
             return self.policy.purposes[self.policy.linking_purpose].unset == "granted"

@@ -9,22 +9,25 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Coroutine, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any, TypeVar, cast
 
 from service.commands.carry_out import Carried, Carrier
 from service.commands.compose import note_versions
+from service.commands.desk import DeskLoaded, Stretch
 from service.commands.plan import Plan, StoredProfile, plan_of
 from service.commands.ports import Turn
 from service.commands.revoke import record_consents
 from service.commands.steps import SETTLE, Step
 from service.commands.world import Loaded, Wanted, World
+from service.control.policy_scope import pass_after, stages_between
 from service.errors import FabricError
-from service.model.changes import Change, Origin, Receipt, SweepReceipt
+from service.model.changes import Change, Origin, Receipt, ResolveAnew, SweepReceipt
 from service.model.evidence import Assertion, ConsentRecord, Hand, Link, Reason
 from service.model.identifiers import AssertionId, IdentifierKey, LinkId, Pair, ProfileId
 from service.model.policy import Policy
+from service.model.policy_versions import Desk
 from service.model.profile import Profile
 from service.model.state import IdentifierState, Tomb
 
@@ -137,11 +140,23 @@ class Ledger:
             loaded.due = [link.link_id for link in due]
             links |= {link.link_id: link for link in due}
         loaded.tombs = {key: self.tombs[key] for key in wanted.identifiers & self.tombs.keys() if key not in self.kept}
+        loaded.bars = {key: self.bars[key] for key in keys if key in self.bars}
         loaded.identifiers = [self.state(key) for key in sorted(keys) if key in self.kept]
         loaded.links = list(links.values())
+        if wanted.desk is not None:
+            loaded.desk = DeskLoaded(stretch=self._stretch(wanted.desk.stretch))
         loaded.withheld = {i: self.withheld[i] for i in links if i in self.withheld}
         loaded.assertions = [self.assertions[i] for i in wanted.assertions if i in self.assertions]
         return loaded
+
+    def _stretch(self, stretch: Stretch | None) -> tuple[str, ...]:
+        """A part of a stage of a pass."""
+        if stretch is None:
+            return ()
+        names: set[str] = set(self.links) if stretch.stage == "links" else set(self.kept)
+        if stretch.stage != "links":
+            names = {key for key in names if key.startswith(stretch.stage)}
+        return tuple(sorted(name for name in names if name > stretch.after)[: stretch.limit])
 
     def _links_of(self, key: IdentifierKey, inactive: tuple[Reason | None, ...]) -> Iterator[Link]:
         return (link for i in self.links_at[key] if (link := self.links[i]).inactive in inactive)
@@ -234,6 +249,20 @@ class Bench:
         self.shown: set[ProfileId] = set()
         self.loaded: list[int] = []
         self.moves: list[tuple[IdentifierKey, ProfileId | None, ProfileId | None, int]] = []
+        self.desk = Desk()
+
+    def activate(self, policy: Policy) -> None:
+        """Another policy from now on; profiles follow with `follow`."""
+        stages = stages_between(self.policy, policy)
+        self.policy = self.ledger.policy = policy
+        self.desk = replace(self.desk, running=pass_after(self.desk.running, stages, (0, 0)))
+
+    def follow(self, limit: int) -> bool:
+        """The next turn of the pass; whether it is over."""
+        if not self.desk.running.is_over:
+            (outcome,) = self.turn(ResolveAnew(limit))
+            assert outcome.error is None
+        return self.desk.running.is_over
 
     def turn(self, *acts: Act) -> list[Outcome]:
         """Carry changes out in one turn. What has fallen due is flipped first."""
@@ -241,6 +270,7 @@ class Bench:
         plan = plan_of(world)
         self.ledger.write(plan)
         self.seq = world.seq
+        self.desk = world.desk.desk
         if plan.changes_graph:
             self.now = world.now + 1
         if acts:
@@ -284,7 +314,7 @@ class Bench:
     # ---- driving
 
     def _world(self) -> World:
-        return World(self.policy, readable_birth, self.now, self.seq)
+        return World(self.policy, readable_birth, self.now, self.seq, self.desk)
 
     def _carrier(self, world: World) -> Carrier:
         return Carrier(cast(Turn, self.ledger), world, self._new_id)  # of a turn, the carrier loads and nothing else

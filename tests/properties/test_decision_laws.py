@@ -21,6 +21,7 @@ from service.model.evidence import ConsentRecord
 from service.model.identifiers import IdentifierKey, ProfileId, namespace_of
 from service.model.policy import Destination, Policy
 from service.model.profile import Member, Profile
+from service.model.traits import Trait
 from tests.properties.profiles import tried
 
 DOCUMENT = orjson.loads((Path(__file__).parents[2] / "service" / "policies" / "default.json").read_bytes())
@@ -54,13 +55,13 @@ def people(draw: st.DrawFn) -> Profile:
         for record in draw(st.lists(records, max_size=3)):
             consents = with_record(consents, record)
         key = IdentifierKey(f"{draw(st.sampled_from(NAMESPACES))}:{i}")
-        members.append(Member(key, 1, draw(st.integers(1, 3)), (), consents))
+        members.append(Member(key, 1, draw(st.integers(1, 3)), (), consents, (Trait("plan", "web", "gold", i),)))
     sure = st.sampled_from((0.6, 0.8, 0.95, 1.0))
     edges = [(draw(st.integers(0, i - 1)), i, draw(sure)) for i in range(1, count)]
     if count > 2 and draw(st.booleans()):
         edges.append((0, count - 1, draw(sure)))
     due = draw(st.sampled_from((None, NOW + 7)))
-    return Profile(ProfileId("prf_1"), tuple(members), tuple(edges), due=due, traits={"plan": {"value": "gold"}})
+    return Profile(ProfileId("prf_1"), tuple(members), tuple(edges), due=due)
 
 
 @st.composite

@@ -13,11 +13,11 @@ import pytest
 import redis.asyncio
 import uvloop
 
-from service.cache.keys import ANY_POLICY, POLICY_KEY, redis_key
+from service.cache.keys import redis_key
 from service.cache.limits import CacheLimits
 from service.cache.outcomes import CacheUnavailable
 from service.cache.profiles import ProfileCache
-from service.model.cached import DOWN, MISS, Fill, Lease, NoValue
+from service.model.cached import ANY_POLICY, DOWN, MISS, POLICY_KEY, Fill, Lease, NoValue
 from tests.service.redis_server import PrivateRedis
 
 ALICE = "email_sha256:a11ce"

@@ -11,6 +11,7 @@ from service.model.evidence import ConsentRecord
 from service.model.identifiers import IdentifierKey, ProfileId
 from service.model.policy import Namespace, Policy, Purpose
 from service.model.profile import Member, Profile
+from service.model.traits import Trait
 
 NOW = 10_000
 POLICY = Policy(
@@ -27,8 +28,11 @@ POLICY = Policy(
 TOM = IdentifierKey("crm:tom")
 
 
+GOLD = (Trait("plan", "web", "gold", 7),)
+
+
 def member(key: str, *records: ConsentRecord) -> Member:
-    return Member(IdentifierKey(key), 1_000, 2_000, ("crm", "web"), records)
+    return Member(IdentifierKey(key), 1_000, 2_000, ("crm", "web"), records, GOLD)
 
 
 def granted(ends: int | None = None, purpose: str = "ads") -> ConsentRecord:
@@ -39,7 +43,7 @@ REFUSED = ConsentRecord("ads", "", "denied", 5, "web")
 
 
 def profile(*members: Member, edges: tuple[tuple[int, int, float], ...] = (), due: int | None = None) -> Profile:
-    return Profile(ProfileId("prf_1"), members, edges, (IdentifierKey("home:1"),), 3_000, 7, due, {"plan": "gold"})
+    return Profile(ProfileId("prf_1"), members, edges, (IdentifierKey("home:1"),), 3_000, 7, due)
 
 
 CHAIN = profile(
@@ -77,7 +81,7 @@ def test_has_the_shape_of_the_contract() -> None:
             "ads": dict.fromkeys(("regulation", "basis", "source", "at", "expires_at")) | {"state": "unknown"},
             "stats": dict.fromkeys(("regulation", "basis", "source", "at", "expires_at")) | {"state": "unknown"},
         },
-        "traits": {"plan": "gold"},
+        "traits": {"plan": {"value": "gold", "source": "web", "at": "1970-01-01T00:00:00.007Z"}},
         "households": [{"namespace": "home", "value": "1"}],
         "policy_version": 3,
         "resolved_at": "1970-01-01T00:00:03.000Z",

@@ -16,6 +16,7 @@ from service.model.evidence import ConsentRecord
 from service.model.identifiers import IdentifierKey, ProfileId
 from service.model.policy import Policy
 from service.model.profile import Member, Profile
+from service.model.traits import Trait
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = orjson.loads((ROOT / "service" / "policies" / "default.json").read_bytes())
@@ -44,8 +45,13 @@ def says(state: str, purpose: str = "advertising", regulation: str = "GDPR", **m
 def person(**consents: list[ConsentRecord]) -> Profile:
     """Customer number, e-mail and session, all linked to the first."""
     keys = {"crm": CRM, "mail": MAIL, "session": SESSION}
-    members = tuple(Member(key, 1, 2, ("web",), tuple(consents.get(name, ()))) for name, key in keys.items())
-    return Profile(ProfileId("prf_1"), members, ((0, 1, 0.95), (0, 2, 0.95)), traits={"plan": {"value": "gold"}})
+    members = tuple(
+        Member(
+            key, 1, 2, ("web",), tuple(consents.get(name, ())), (Trait("plan", "web", "gold", 2),) * (name == "mail")
+        )
+        for name, key in keys.items()
+    )
+    return Profile(ProfileId("prf_1"), members, ((0, 1, 0.95), (0, 2, 0.95)))
 
 
 def asked(profile: Profile | None, destination: str = "meta_ads", key: IdentifierKey = MAIL, **more: Any) -> Decision:
@@ -198,7 +204,7 @@ def test_the_shape() -> None:
         "outcome": "allow",
         "granularity": "person",
         "identifiers": [{"namespace": "email_sha256", "value": "eeee", "confidence": 1.0}],
-        "traits": {"plan": {"value": "gold"}},
+        "traits": {"plan": {"value": "gold", "source": "web", "at": "1970-01-01T00:00:00.002Z"}},
         "audiences": [],
         "purpose": "advertising",
         "basis": "consent",

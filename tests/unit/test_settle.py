@@ -114,24 +114,24 @@ def test_where_linking_has_to_be_granted_a_new_identifier_is_not_linked_before()
 
 
 def test_one_link_too_many_makes_a_device_shared_and_one_less_ends_it() -> None:
-    links = [link(f"login:{n}", "device:kiosk", n) for n in range(4)]
+    links = [link(f"login:n{n}", "device:kiosk", n) for n in range(4)]
     bench = told(*links[:3])
-    assert bench.clusters() == sets("login:0 login:1 login:2 device:kiosk")
+    assert bench.clusters() == sets("login:n0 login:n1 login:n2 device:kiosk")
     bench.turn(links[3])
-    assert bench.clusters() == sets("login:0", "login:1", "login:2", "login:3", "device:kiosk")
+    assert bench.clusters() == sets("login:n0", "login:n1", "login:n2", "login:n3", "device:kiosk")
     assert set(bench.ledger.withheld.values()) == {"shared_identifier"}
     assert len(bench.ledger.withheld) == 4
     bench.turn(RetractLink(links[0].link_id))
-    assert bench.clusters() == sets("login:0", "login:1 login:2 login:3 device:kiosk")
+    assert bench.clusters() == sets("login:n0", "login:n1 login:n2 login:n3 device:kiosk")
     assert not bench.ledger.withheld_pairs()
 
 
 def test_the_links_of_a_kiosk_are_not_loaded() -> None:
-    bench = told(*(link(f"login:{n}", "device:kiosk") for n in range(100)))
+    bench = told(*(link(f"login:n{n}", "device:kiosk") for n in range(100)))
     bench.loaded.clear()
     bench.turn(link("login:new", "device:kiosk"))
-    bench.turn(link("login:5", "device:own"))
-    bench.turn(RetractLink(link("login:7", "device:kiosk").link_id))
+    bench.turn(link("login:n5", "device:own"))
+    bench.turn(RetractLink(link("login:n7", "device:kiosk").link_id))
     assert max(bench.loaded) <= 3
 
 
@@ -145,9 +145,9 @@ def test_links_say_the_reason_also_where_only_the_reason_changes() -> None:
 
 
 def test_a_steward_joins_a_kiosk_and_its_other_links_stay_withheld() -> None:
-    bench = told(*(link(f"login:{n}", "device:kiosk") for n in range(4)))
-    acted(bench, Merge((bench.profile_of("login:0"), bench.profile_of("device:kiosk")), None, "r"))
-    assert frozenset(("login:0", "device:kiosk")) in bench.clusters()
+    bench = told(*(link(f"login:n{n}", "device:kiosk") for n in range(4)))
+    acted(bench, Merge((bench.profile_of("login:n0"), bench.profile_of("device:kiosk")), None, "r"))
+    assert frozenset(("login:n0", "device:kiosk")) in bench.clusters()
     assert len(bench.ledger.withheld_pairs()) == 4
 
 
@@ -155,23 +155,25 @@ def test_a_steward_joins_a_kiosk_and_its_other_links_stay_withheld() -> None:
 
 
 def test_a_far_profile_is_not_loaded() -> None:
-    chain = [link(f"crm:{n}", f"device:{n}", 2 * n) for n in range(20)]
-    chain += [link(f"crm:{n}", f"device:{n - 1}", -1) for n in range(1, 20)]  # each withheld: it touches its neighbour
+    chain = [link(f"crm:n{n}", f"device:n{n}", 2 * n) for n in range(20)]
+    chain += [
+        link(f"crm:n{n}", f"device:n{n - 1}", -1) for n in range(1, 20)
+    ]  # each withheld: it touches its neighbour
     bench = told(*chain)
     assert len(bench.clusters()) == 20
     bench.loaded.clear()
-    bench.turn(link("crm:0", "login:new"))
+    bench.turn(link("crm:n0", "login:new"))
     assert bench.loaded[0] <= 6
 
 
 def test_a_change_runs_on_as_far_as_it_has_to() -> None:
     # One card a person and one person a card: who loses a card takes the next one's, and so on down the line.
-    bench = told(link("crm:0", "card:0", 100), rules=policy(Namespace("card", "person", 2, max_per_profile=1)))
+    bench = told(link("crm:n0", "card:n0", 100), rules=policy(Namespace("card", "person", 2, max_per_profile=1)))
     for n in range(1, 6):
-        bench.turn(link(f"crm:{n}", f"card:{n - 1}", 100 - 2 * n + 1), link(f"crm:{n}", f"card:{n}", 100 - 2 * n))
-    assert bench.clusters() == sets(*(f"crm:{n} card:{n}" for n in range(6)))
-    bench.turn(RetractLink(link("crm:0", "card:0").link_id))
-    assert bench.clusters() == sets("crm:0", *(f"crm:{n} card:{n - 1}" for n in range(1, 6)), "card:5")
+        bench.turn(link(f"crm:n{n}", f"card:n{n - 1}", 100 - 2 * n + 1), link(f"crm:n{n}", f"card:n{n}", 100 - 2 * n))
+    assert bench.clusters() == sets(*(f"crm:n{n} card:n{n}" for n in range(6)))
+    bench.turn(RetractLink(link("crm:n0", "card:n0").link_id))
+    assert bench.clusters() == sets("crm:n0", *(f"crm:n{n} card:n{n - 1}" for n in range(1, 6)), "card:n5")
 
 
 def test_a_namespace_whose_name_looks_like_a_profile_id_is_none() -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Annotated
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Literal
 
 import orjson
 from fastapi import APIRouter, Query, Request
@@ -11,11 +11,13 @@ from starlette.responses import Response
 
 from service.api.asgi import call_of
 from service.api.auth import PRIVACY
+from service.api.consent_schemas import ConsentIn, ConsentsKept, ConsentsOut
 from service.api.context import Services
 from service.api.documentation import answers, reads
+from service.api.errors import meaning_of, problem
 from service.api.reading import body_of, caller_of, identifier_of, open_to, origin_of, read_as, services_of
 from service.api.render import (
-    consent_json,
+    consents_json,
     kept_consent_json,
     kept_revocation_json,
     one,
@@ -23,15 +25,18 @@ from service.api.render import (
     respond_answered,
     revocation_json,
 )
-from service.api.schemas import ConsentIn, ConsentsKept, ConsentsOut, RevocationIn, RevocationKept, RevocationOut
+from service.api.schemas import RevocationIn, RevocationKept, RevocationOut
+from service.api.signals import changes_of_signal
 from service.api.urls import key_in_url
-from service.errors import Invalid, UnknownRevocation
-from service.model.changes import RecordConsent, Revoke
+from service.commands.carry_out import Outcome
+from service.commands.queue import Render
+from service.errors import FabricError, Invalid, UnknownRevocation
+from service.model.changes import ConsentReceipt, RecordConsent, Revoke
 from service.model.policy import Policy
 
 router = APIRouter(prefix="/v1", tags=["consent"])
 _AHEAD_MS_MAX = 300_000
-_NOTICE_BYTES_MAX = 4_096
+SignalOutcome = Literal["read", "unreadable"] | None
 
 
 def _refuse_unknown(purposes: Iterable[str], regulation: str | None, policy: Policy) -> None:
@@ -48,17 +53,19 @@ def _refuse_ahead(at: int | None, services: Services) -> None:
         raise Invalid.at("/at", "is more than five minutes ahead")
 
 
-def consent_change(content: object, services: Services) -> RecordConsent:
-    """The change that a body of `POST /v1/consents` asks for. Raises Invalid."""
+def consent_changes(content: object, services: Services) -> tuple[list[RecordConsent], SignalOutcome]:
+    """The changes that a body of `POST /v1/consents` asks for, at least one, and how its signal was read.
+
+    Raises Invalid.
+    """
     asked = read_as(ConsentIn, content)
     policy = services.policy()
     key = identifier_of(asked.identifier, policy, "/identifier").key
+    if not asked.purposes and asked.signal is None:
+        raise Invalid.at("/purposes", "must name at least one purpose, where there is no signal")
     _refuse_unknown(asked.purposes, asked.regulation, policy)
     _refuse_ahead(asked.at, services)
-    notice = None if asked.notice is None else orjson.dumps(asked.notice)
-    if notice is not None and len(notice) > _NOTICE_BYTES_MAX:
-        raise Invalid.at("/notice", f"is larger than {_NOTICE_BYTES_MAX} bytes")
-    return RecordConsent(
+    said = RecordConsent(
         key,
         tuple(asked.purposes.items()),
         asked.regulation,
@@ -66,8 +73,20 @@ def consent_change(content: object, services: Services) -> RecordConsent:
         asked.source,
         asked.at,
         asked.expires_at,
-        None if notice is None else notice.decode(),
+        _notice(asked),
+        asked.method,
     )
+    changes = [said] if asked.purposes else []
+    if asked.signal is None:
+        return changes, None
+    decoded = changes_of_signal(said, asked.signal.kind, asked.signal.value, policy, services.now_ms())
+    return [*changes, *decoded], "unreadable" if any(change.unreadable for change in decoded) else "read"
+
+
+def _notice(asked: ConsentIn) -> str | None:
+    if asked.notice is None or isinstance(asked.notice, str):
+        return None if asked.notice is None else orjson.dumps(asked.notice).decode()
+    return orjson.dumps(asked.notice.model_dump(exclude_none=True)).decode()
 
 
 def revocation_change(content: object, services: Services) -> Revoke:
@@ -84,13 +103,31 @@ def revocation_change(content: object, services: Services) -> Revoke:
     "/consents", responses=answers(ConsentsOut, 400, 401, 403, 410, 413, 415, 422, 503), openapi_extra=reads(ConsentIn)
 )
 async def post_consent(request: Request) -> Response:
-    """Note what a person said. The newest `at` counts, in whatever order it arrives; at equal times the stricter."""
+    """Note what a person said. The newest `at` counts, in whatever order it arrives; at equal times the stricter.
+
+    A signal that can't be read refuses every purpose that it could have spoken of, and is kept as it came.
+    """
     caller = caller_of(request, PRIVACY)
     services = services_of(request)
     sent = await body_of(request)
-    change = consent_change(sent.content, services)
-    render = one(call_of(request.scope).request_id, consent_json)
-    return respond_answered(await services.write_path.submit([change], origin_of(request, caller, sent.raw), render))
+    changes, signal = consent_changes(sent.content, services)
+    render = _rendered(call_of(request.scope).request_id, signal)
+    return respond_answered(await services.write_path.submit(changes, origin_of(request, caller, sent.raw), render))
+
+
+def _rendered(request_id: str, signal: SignalOutcome) -> Render:
+    """All records in one answer, or the first error."""
+
+    def render(outcomes: Sequence[Outcome]) -> tuple[int, bytes]:
+        receipts = []
+        for outcome in outcomes:
+            if isinstance(outcome, FabricError):
+                return meaning_of(type(outcome)).status, orjson.dumps(problem(outcome, request_id))
+            assert isinstance(outcome, ConsentReceipt)
+            receipts.append(outcome)
+        return 200, orjson.dumps(consents_json(receipts, signal))
+
+    return render
 
 
 @router.get("/consents", dependencies=[open_to(PRIVACY)], responses=answers(ConsentsKept, 400, 401, 403, 422, 503))

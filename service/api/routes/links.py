@@ -70,6 +70,7 @@ def _change_of(sent: LinkIn, services: Services) -> ObserveLink:
         sent.observed_at,
         sent.expires_at,
         _evidence_of(sent),
+        assumed=sent.confidence is None,
     )
 
 

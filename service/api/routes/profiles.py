@@ -57,7 +57,8 @@ async def get_profile(request: Request, profile_id: str) -> Response:
     query = query_of(request.scope["query_string"])
     if b"namespace" in query or b"value" in query:
         raise Invalid.at("", "names a query parameter that this call does not have")
-    purpose = purpose_of(query.get(b"purpose"), services.policy(), required=only_activates(caller))
+    policy = await services.policies.current()
+    purpose = purpose_of(query.get(b"purpose"), policy, required=only_activates(caller))
     least, at = confidence_of(query.get(b"min_confidence")), services.time_of(query.get(b"as_of"))
     if at is None:
         found = await services.lookup.by_id(ProfileId(profile_id), purpose, least)

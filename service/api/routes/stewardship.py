@@ -131,8 +131,9 @@ async def get_household(request: Request, namespace: str, value: str) -> Respons
     """The profiles that a household groups now. It merges none of them."""
     caller_of(request, STEWARD)
     services = services_of(request)
-    key = key_in_url(namespace, value, services.policy())
-    grouped = services.policy().namespace_of_key(key).is_household
+    policy = await services.policies.current()
+    key = key_in_url(namespace, value, policy)
+    grouped = policy.namespace_of_key(key).is_household
     profiles = await services.timely.household(key) if grouped else None
     if profiles is None:
         raise UnknownIdentifier()

@@ -17,6 +17,8 @@ from service.api.errors import meaning_of, problem
 from service.api.reading import services_of
 from service.api.render import respond
 from service.api.schemas import WebhookOut
+from service.api.vendor_webhooks import changes_of_vendor, delivered_by
+from service.api.webhook_signature import STANDARD
 from service.api.webhooks import PROVIDERS, ConsentRevokedIn, ConsentUpdatedIn, PersonErasedIn, changes_of
 from service.commands.carry_out import Outcome
 from service.commands.queue import Render
@@ -47,7 +49,10 @@ _DUPLICATE = {"status": "duplicate", "enforced": True}
     openapi_extra=signed(ConsentUpdatedIn, ConsentRevokedIn, PersonErasedIn),
 )
 async def post_webhook(request: Request, provider: str) -> Response:
-    """Take a consent platform's webhook. 200 means: in force on every instance, now or by an earlier delivery."""
+    """Take a consent platform's webhook. 200 means: in force on every instance, now or by an earlier delivery.
+
+    The body is `standard`'s; the bodies of other providers are as these document them.
+    """
     services = services_of(request)
     if provider not in PROVIDERS or not services.webhook_keys.has(provider):
         raise UnknownProvider()
@@ -68,12 +73,22 @@ async def _take(request: Request, services: Services, provider: str) -> dict[str
     raw = await read_body(request.receive, min(_BODY_BYTES_MAX, services.body_bytes_max))
     webhook_id = services.webhook_keys.verify(provider, call.headers, raw, services.now_ms())
     call.caller = f"webhook:{provider}"
-    remembered = _remembered(services, provider, webhook_id, raw)
+    await services.policies.current()
+    webhook_id = webhook_id or f"sha256:{hashlib.sha256(raw).hexdigest()}"  # until the payload names one
     try:
         content = parse_json(raw, "application/json", limit_bytes=_BODY_BYTES_MAX)
-        changes = changes_of(provider, content, services.policy(), services.now_ms())
+        if provider == STANDARD:
+            changes = changes_of(provider, content, services.policy(), services.now_ms())
+        else:
+            delivered = delivered_by(provider, content)
+            webhook_id = delivered.message_id or webhook_id
+            changes = changes_of_vendor(provider, delivered, services.policy(), services.now_ms())
     except (Invalid, MalformedJson) as error:
+        remembered = _remembered(services, provider, webhook_id, raw)
         return await _keep(services, provider, webhook_id, remembered, raw, error)
+    if not changes:
+        return _APPLIED
+    remembered = _remembered(services, provider, webhook_id, raw)
     origin = Origin(call.caller, call.request_id, remembered)
     try:
         answered = await services.write_path.submit(changes, origin, _rendered(call.request_id))

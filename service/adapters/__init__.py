@@ -1,0 +1,1 @@
+"""Vendors' shapes ↔ ours. Translate only: no rule, no I/O."""
