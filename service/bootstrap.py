@@ -144,6 +144,12 @@ async def _health_of(driver: AsyncDriver, database: str, cache: ProfileCache) ->
     return Health("up" if graph else "down", "up" if redis else "down", "up")
 
 
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    """End a task that nobody waits for; what it failed with is not needed."""
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
 @contextlib.asynccontextmanager
 async def assembled(
     settings: Settings, stores: Stores, say: Say, limits: WriteLimits | None = None
@@ -231,7 +237,7 @@ async def assembled(
         outbox.start()
         stack.push_async_callback(outbox.stop)
         await ledger.plan_ahead()
-        await ledger.plan_erasure_ahead()
+        stack.push_async_callback(_cancelled, asyncio.create_task(ledger.plan_erasure_ahead(), name="planning"))
         physical.start()
         stack.push_async_callback(physical.stop)
         write_path.start()
