@@ -43,10 +43,10 @@ def report(a: str, b: str, at: int) -> ObserveLink:
 def town(chance: random.Random) -> list[ObserveLink]:
     """People with a login, an email and devices, some of them shared, and one kiosk that everybody used."""
     links = []
-    for n in range(PEOPLE):
+    for n in range(1, PEOPLE + 1):
         pairs = [(f"crm:{n}", f"login:{n}"), (f"login:{n}", f"email:{n}"), (f"login:{n}", f"device:{n}")]
         pairs.append((f"email:{n}", f"cookie:{n}"))
-        pairs.append((f"login:{n}", f"device:{chance.randrange(PEOPLE)}" if chance.random() < 0.2 else f"device:{n}b"))
+        pairs.append((f"login:{n}", f"device:{chance.randint(1, PEOPLE)}" if chance.random() < 0.2 else f"device:{n}b"))
         pairs.append((f"login:{n}", "device:kiosk"))
         links += [report(a, b, START + chance.randrange(10) * DAY) for a, b in pairs]
     return links
@@ -68,7 +68,7 @@ def test_a_change_in_a_town_loads_a_few_identifiers(seed: int) -> None:
         act: Act
         profiles = list(bench.ledger.profiles)
         if kind < 0.4:
-            n, m = chance.randrange(PEOPLE), chance.randrange(PEOPLE)
+            n, m = chance.randint(1, PEOPLE), chance.randint(1, PEOPLE)
             act = report(f"login:{n}", f"device:{m}", bench.now + DAY)
             links.append(act)
         elif kind < 0.65:

@@ -154,7 +154,7 @@ class Api:
 
     async def get(self, path: str, **params: Any) -> Reply:
         """GET with a query."""
-        return await self.call("GET", path, params=params)
+        return await self.call("GET", path, params=params or None)
 
     async def post(self, path: str, body: object, **headers: str) -> Reply:
         """POST of JSON."""
