@@ -144,9 +144,8 @@ async def _health_of(driver: AsyncDriver, database: str, cache: ProfileCache) ->
     return Health("up" if graph else "down", "up" if redis else "down", "up")
 
 
-async def _cancelled(task: asyncio.Task[None]) -> None:
-    """End a task that nobody waits for; what it failed with is not needed."""
-    task.cancel()
+async def _over(task: asyncio.Task[None]) -> None:
+    """Let a task end that nobody waits for; what it failed with is not needed."""
     await asyncio.gather(task, return_exceptions=True)
 
 
@@ -237,7 +236,7 @@ async def assembled(
         outbox.start()
         stack.push_async_callback(outbox.stop)
         await ledger.plan_ahead()
-        stack.push_async_callback(_cancelled, asyncio.create_task(ledger.plan_erasure_ahead(), name="planning"))
+        stack.push_async_callback(_over, asyncio.create_task(ledger.plan_erasure_ahead(), name="planning"))
         physical.start()
         stack.push_async_callback(physical.stop)
         write_path.start()

@@ -55,6 +55,7 @@ class Physical:
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._began = False
+        self._stopping = asyncio.Event()
 
     def start(self) -> None:
         """Begin; does nothing where there are no files to look into."""
@@ -62,9 +63,10 @@ class Physical:
             self._task = asyncio.create_task(self._run(self._remains), name="physical deletion")
 
     async def stop(self) -> None:
-        """End, whatever waits, and leave no filler."""
+        """End after the step under way, whatever waits, and leave no filler."""
         if self._task is not None:
-            self._task.cancel()
+            self._stopping.set()
+            self._wake.set()
             await asyncio.wait([self._task])
             if self._began:
                 with contextlib.suppress(StoreUnavailable):
@@ -78,20 +80,24 @@ class Physical:
             self._wake.set()
 
     async def _run(self, remains: Remains) -> None:
-        while True:
+        while not self._stopping.is_set():
             await self._wake.wait()
             self._wake.clear()
             times = 0
-            while self._waiting:
+            while self._waiting and not self._stopping.is_set():
                 times = min(times + 1, _TIMES_MAX)
                 keys = list(dict.fromkeys(self._waiting[:_AT_ONCE]))
                 try:
                     await self._round(keys, remains, times)
                 except StoreUnavailable:
-                    await asyncio.sleep(LOOK_EVERY_S)
+                    await self._pause()
                 except Exception:
                     log.exception("physical_deletion_failed", identifiers=len(keys))
-                    await asyncio.sleep(LOOK_EVERY_S)
+                    await self._pause()
+
+    async def _pause(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), LOOK_EVERY_S)
 
     async def _round(self, keys: list[IdentifierKey], remains: Remains, times: int) -> None:
         """Overwrite, then look until nothing is found, or long enough to overwrite anew."""
@@ -99,7 +105,9 @@ class Physical:
         await self._scrubber.overwrite(keys, times)
         left = set(keys)
         for _ in range(LOOKS_A_ROUND):
-            await asyncio.sleep(LOOK_EVERY_S)
+            await self._pause()
+            if self._stopping.is_set():
+                return
             await self._sealed.forget(sorted(left))  # a stretch may have been on its way there
             still = await asyncio.to_thread(remains, sorted(left))
             for key in left - still:
