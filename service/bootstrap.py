@@ -178,11 +178,11 @@ async def assembled(
         sealed = SqliteSealed(settings.sealed_dir or settings.data_dir / SEALED_FOLDER)
         stack.callback(sealed.close)
         archive = GraphArchive(driver, database, sealed)
+        tombstones = tombstones_under(secret)
         chain, ends = Chain(secret), GraphChainEnds(driver, database)
         vouched = SignedCheckpoints(settings.checkpoint_dir or settings.data_dir, secret, settings.data_dir)
         checkpoints = Checkpoints(ends, vouched, settings.checkpoint_every)
         await hold_against(checkpoints, say)
-        tombstones = tombstones_under(secret)
         ledger = GraphLedger(driver, database, chain, tombstones, timeout_ms=settings.transaction_timeout_ms)
         journal = Journal(settings.data_dir, tombstones)
         outbox = Outbox(ledger, cache, METRICS)
@@ -224,10 +224,10 @@ async def assembled(
             settings.max_body_bytes,
             webhook_keys,
             GraphUnread(driver, database),
-            GraphRequests(driver, database),
             policies,
             follower,
             Simulator(policies, ledger.look, births_under(secret), clock),
+            GraphRequests(driver, database),
         )
         seq = await founding.seq()
         behind, buried = journal.refusals(seq), journal.buried(seq)

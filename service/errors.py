@@ -229,13 +229,6 @@ class UnknownDecision(Unknown):
     says = "This decision is not known."
 
 
-class UnknownSubjectRequest(Unknown):
-    """There is no request of this id, or it has no results."""
-
-    code = "unknown_subject_request"
-    says = "This request is not known, or has nothing to be read."
-
-
 class UnknownPolicy(Unknown):
     """There is no policy of this version."""
 
@@ -248,6 +241,13 @@ class UnknownAudience(Unknown):
 
     code = "unknown_audience"
     says = "The policy has no audience of this name."
+
+
+class UnknownSubjectRequest(Unknown):
+    """There is no request of this id, or it has no results."""
+
+    code = "unknown_subject_request"
+    says = "This request is not known, or has nothing to be read."
 
 
 class Erased(FabricError):
@@ -300,18 +300,18 @@ class WebhookIdReused(Conflict):
     says = "This webhook-id was used for another webhook."
 
 
-class SubjectRequestIdReused(Conflict):
-    """The same subject_request_id came with another body before."""
-
-    code = "subject_request_id_reused"
-    says = "This subject_request_id was used for another request."
-
-
 class NothingToRollBack(Conflict):
     """No version was in force before this one."""
 
     code = "nothing_to_roll_back"
     says = "No version of the policy was in force before this one."
+
+
+class SubjectRequestIdReused(Conflict):
+    """The same subject_request_id came with another body before."""
+
+    code = "subject_request_id_reused"
+    says = "This subject_request_id was used for another request."
 
 
 class RequestInProgress(Conflict):

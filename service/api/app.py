@@ -56,8 +56,8 @@ def create_app(services: Services, new_request_id: Callable[[], str]) -> ASGIApp
         audiences,
         policies,
         audit,
-        webhooks,
         opendsr,
+        webhooks,
     ):
         app.include_router(family.router, dependencies=[Depends(no_address_in_path)])
     answer_problems(app)

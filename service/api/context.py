@@ -64,10 +64,10 @@ class Services:
     body_bytes_max: int
     webhook_keys: WebhookKeys
     unread: UnreadWebhooks
-    requests: SubjectRequests
     policies: Policies
     follower: Follower
     simulator: Simulator
+    requests: SubjectRequests
 
     def time_of(self, text: str | None) -> int | None:
         """`as_of` of a query in ms, None for now or a moment ahead. Raises Invalid."""

@@ -57,12 +57,12 @@ ACTIONS: dict[type[Change], str] = {
     ExpireDue: "links.expired",
     Decide: "decision",
     Restore: "evidence.restored",
-    Disclose: "subject.disclosed",
     DraftPolicy: "policy.drafted",
     ActivatePolicy: "policy.activated",
     ResolveAnew: "policy.resolved",
     ObserveTraits: "traits.observed",
     LookAgain: "audiences.refreshed",
+    Disclose: "subject.disclosed",
 }
 
 
@@ -151,14 +151,6 @@ def _one(origin: Origin, change: Change, receipt: Receipt, policy_version: int, 
             "revocation_id": receipt.revocation_id,
         }
         reason = change.reason
-    elif isinstance(change, Disclose) and isinstance(receipt, DiscloseReceipt):
-        body |= {
-            "action": ACTIONS[Disclose],
-            "subject": pseudonym(change.identifier),
-            "profile_id": receipt.profile_id,
-            "outcome": change.kind,
-        }
-        reason = ""
     elif isinstance(change, DraftPolicy | ActivatePolicy) and isinstance(receipt, PolicyReceipt):
         if not receipt.applied:
             return []
@@ -175,7 +167,17 @@ def _one(origin: Origin, change: Change, receipt: Receipt, policy_version: int, 
         }
         reason = ""
     elif isinstance(change, ResolveAnew) and isinstance(receipt, PassReceipt):
-        body |= {"action": ACTIONS[ResolveAnew], "outcome": f"{receipt.running.done} of {receipt.running.total}"}
+        if not receipt.ends:
+            return []  # one entry a pass
+        body |= {"action": ACTIONS[ResolveAnew], "outcome": f"looked at {receipt.running.done}"}
+        reason = ""
+    elif isinstance(change, Disclose) and isinstance(receipt, DiscloseReceipt):
+        body |= {
+            "action": ACTIONS[Disclose],
+            "subject": pseudonym(change.identifier),
+            "profile_id": receipt.profile_id,
+            "outcome": change.kind,
+        }
         reason = ""
     elif isinstance(change, Decide) and isinstance(receipt, DecisionReceipt):
         return [body | _decision(change, receipt, pseudonym)]

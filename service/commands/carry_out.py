@@ -93,14 +93,14 @@ def wanted_by(change: Change) -> Wanted:
             return observe.wanted_by_expiry(change)
         case Restore():
             return restore.wanted_by_restoring(change)
-        case Disclose():
-            return subject.wanted_by_disclosure(change)
         case ObserveTraits():
             return audiences.wanted_by_traits(change)
         case LookAgain():
             return audiences.wanted_by_looking(change)
         case DraftPolicy() | ActivatePolicy() | ResolveAnew():
             return Wanted()  # they say themselves what they need
+        case Disclose():
+            return subject.wanted_by_disclosure(change)
         case Decide():
             return Wanted()  # it is made on the profile as stored, see `decisions`
 
@@ -129,8 +129,6 @@ def step_of(world: World, change: Evidence, origin: Origin, new_id: NewId) -> St
             return observe.expire_due(world, change)
         case Restore():
             return restore.restore(world, change)
-        case Disclose():
-            return subject.disclose(world, change)
         case ObserveTraits():
             return audiences.observe_traits(world, change)
         case LookAgain():
@@ -141,6 +139,8 @@ def step_of(world: World, change: Evidence, origin: Origin, new_id: NewId) -> St
             return policy_acts.activate_policy(world, change)
         case ResolveAnew():
             return resolve_anew.resolve_anew(world, change)
+        case Disclose():
+            return subject.disclose(world, change)
 
 
 def _stands_alone(change: Change) -> bool:
@@ -295,16 +295,18 @@ class Carrier:
             if isinstance(outcome, FabricError):
                 continue
             if isinstance(change, Revoke) and change.erases and isinstance(outcome, RevocationReceipt):
-                gone: list[Event] = [{"type": "person.erased", "profile_id": p} for p in outcome.profiles]
-                events += [event for event in gone if event not in events]
+                told: list[Event] = [
+                    {"type": "person.erased", "profile_id": profile_id} for profile_id in outcome.profiles
+                ]
+                events += [event for event in told if event not in events]
             elif isinstance(change, Revoke | RecordConsent):
                 profile = self._world.state(change.identifier).profile
                 if profile is not None:
                     events.append({"type": "consent.changed", "profile_id": profile})
             elif isinstance(outcome, PolicyReceipt) and outcome.former is not None:
                 version = outcome.kept.version
-                told = {"policy_version": version, "former": outcome.former}
-                events.append({"type": "policy.activated", "profile_id": None, **told})
+                versions = {"policy_version": version, "former": outcome.former}
+                events.append({"type": "policy.activated", "profile_id": None, **versions})
             elif isinstance(outcome, StewardReceipt) and outcome.applied:
                 shown = sorted({grouping.profile_id for grouping in (*outcome.before, *outcome.after)})
                 events.append({"type": ASSERTION, "profile_id": None, "profiles": shown})

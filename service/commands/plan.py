@@ -125,9 +125,9 @@ class Plan:
             or self.revocations
             or self.entries
             or self.ids
+            or self.desk
             or self.erasures
             or self.tombs
-            or self.desk
         )
 
 

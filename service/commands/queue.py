@@ -74,11 +74,9 @@ class Job:
 
     @property
     def alone(self) -> bool:
-        """A preview, what was resolved ahead, an erasure, and a change of the policy that the turn goes by has one to
-        itself.
-        """
-        acts = isinstance(next(iter(self.changes), None), ActivatePolicy)
-        return bool(self.newcomers) or self.is_preview or self.erases or acts
+        """What was resolved ahead, a preview, an erasure, and a change of the policy that turns go by is by itself."""
+        activates = isinstance(next(iter(self.changes), None), ActivatePolicy)
+        return bool(self.newcomers) or self.is_preview or self.erases or activates
 
     @property
     def erases(self) -> bool:

@@ -87,7 +87,8 @@ def resolve_anew(world: World, change: ResolveAnew) -> Step:
         yield from _identifiers(world, stretch)
     world.desk.advance(_advanced(running, stretch, change.limit))
     yield SETTLE
-    return PassReceipt(world.desk.desk.running)
+    running = world.desk.desk.running
+    return PassReceipt(running, running.is_over)
 
 
 def _advanced(running: Pass, stretch: Sequence[str], limit: int) -> Pass:

@@ -28,6 +28,7 @@ from service.model.policy_versions import Desk, Pass
 from service.model.profile import Profile
 from service.resolution.profile_ids import Births
 
+RESOLVED_S_MAX: Final = 30
 SIMULATED_S_MAX: Final = 45
 STRETCH: Final = 100
 IDENTIFIERS_MAX: Final = 200_000
@@ -96,7 +97,7 @@ class Simulator:
         old, new = await self._policies.current(), await self._policies.at(version)
         until = self._clock.monotonic_s() + SIMULATED_S_MAX
         found = Simulation()
-        world = await self._resolved(old, new, found, until)
+        world = await self._resolved(old, new, found, until - (SIMULATED_S_MAX - RESOLVED_S_MAX))
         _regroupings(world, found)
         await self._decide(old, new, world, found, until)
         return found

@@ -1,4 +1,7 @@
-"""Links that wait for a steward: what a decision on each is worth, as the profiles of its ends grow and shrink."""
+"""Links that wait for a steward: what a decision on each is worth, as the profiles of its ends grow and shrink.
+
+The links of an identifier that bridges nothing are not followed, so the worth of one there follows its other end only.
+"""
 
 from __future__ import annotations
 

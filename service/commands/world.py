@@ -83,12 +83,12 @@ class World:
         self.seen_before: set[IdentifierKey] = set()
         self.recorded: list[tuple[IdentifierKey, ConsentRecord]] = []
         self.revocations: list[Revocation] = []
+        self.stored_bars: dict[IdentifierKey, Reason] = {}
         self.erasures: list[Erasure] = []
         self.ended: list[Ended] = []
         self.parting = False
         self.gone: dict[ProfileId, dict[IdentifierKey, tuple[ConsentRecord, ...]]] = {}
         self.tombs: dict[IdentifierKey, Tomb] = {}
-        self.stored_bars: dict[IdentifierKey, Reason] = {}
         self.stored_states: dict[IdentifierKey, IdentifierState] = {}
         self.stored_links: dict[LinkId, tuple[Link, Reason | None, float | None]] = {}
         self.stored_hands: dict[ProfileId, tuple[Hand, ...]] = {}

@@ -45,7 +45,7 @@ class GraphArchive:
         """Outbox entries after a sequence number, in order, with their events."""
         (row,) = await self._rows(past_queries.READ_TURNS, after=after, limit=limit)
         turns, bound = [_turn(*turn) for turn in row["turns"]], row["bound"]
-        if after >= bound:
+        if after + 1 >= bound:  # an entry's events have numbers below its own
             return turns
         moved = await self._sealed.turns_after(after, bound, limit)
         found = [_turn(turn.seq, turn.items) for turn in moved if turn.items]

@@ -6,8 +6,7 @@ from typing import Final, LiteralString
 
 # Columns of an identifier and of a link, in the order that `records` reads them.
 _STATE: LiteralString = """[i.key, i.first_seen, i.last_seen, i.sources, i.neighbours, i.linking, i.sides, i.named,
-        i.holds, i.handed, i.consents, i.erased_at, i.base, i.bar, i.barred_until, i.lasting,
-        i.traits"""
+        i.holds, i.handed, i.consents, i.erased_at, i.base, i.bar, i.barred_until, i.lasting, i.traits"""
 LINK_COLUMNS: LiteralString = """[r.id, r.method, r.confidence, r.source, r.rule, r.rule_version, r.observed_at,
         r.first_observed_at, r.expires_at, r.evidence, r.due, r.inactive, r.retracted_at, r.reviewed,
         r.withheld, r.review, r.assumed"""
@@ -29,8 +28,7 @@ RETURN h.seq AS seq, h.at AS at, h.audit_seq AS audit_seq, h.audit_hash AS audit
        h.policy_version AS policy_version, h.policy_since AS policy_since, h.policy_last AS policy_last,
        h.policy_former AS policy_former, h.policy_pass AS policy_pass,
        timestamp() AS now, collect([t.seq, t.drops]) AS pending,
-       EXISTS { MATCH ()-[r:LINK]->() WHERE r.due <= timestamp() } AS due,
-       EXISTS { MATCH (:Tombstone) } AS erased
+       EXISTS { MATCH ()-[r:LINK]->() WHERE r.due <= timestamp() } AS due, EXISTS { MATCH (:Tombstone) } AS erased
 """
 )
 

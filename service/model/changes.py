@@ -350,13 +350,6 @@ class RestoreReceipt:
 
 
 @dataclass(frozen=True, slots=True)
-class DiscloseReceipt:
-    """That a person was told is recorded."""
-
-    profile_id: ProfileId | None
-
-
-@dataclass(frozen=True, slots=True)
 class PolicyReceipt:
     """A version is drafted or in force. `applied`: it was not before. `failing`: its own examples that do not hold."""
 
@@ -369,9 +362,17 @@ class PolicyReceipt:
 
 @dataclass(frozen=True, slots=True)
 class PassReceipt:
-    """How far the pass has come."""
+    """How far the pass has come. `ends`: with this stretch it is over."""
 
     running: Pass
+    ends: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DiscloseReceipt:
+    """That a person was told is recorded."""
+
+    profile_id: ProfileId | None
 
 
 Receipt = (
@@ -382,10 +383,10 @@ Receipt = (
     | SweepReceipt
     | DecisionReceipt
     | RestoreReceipt
-    | DiscloseReceipt
     | PolicyReceipt
     | PassReceipt
     | TraitsReceipt
+    | DiscloseReceipt
 )
 
 

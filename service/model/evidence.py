@@ -129,7 +129,7 @@ class ConsentRecord:
     `at`: when it takes effect; `received_at`: when we were told (ms). `notice`: what was shown, as JSON text.
     `method`: how it was collected. `signal`: what it was decoded from, as JSON text; kept with the record, not carried
     by the identifier. `unreadable`: it is a refusal because that could not be read. `via`: the refusal is inherited
-    from the other side of this link, which ended at `at`.
+    from the other side of this link, which ended at `at` (None: it was said of it itself).
     """
 
     purpose: str

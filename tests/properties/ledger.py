@@ -80,8 +80,8 @@ class Ledger:
 
     @property
     def states(self) -> dict[IdentifierKey, IdentifierState]:
-        """Every identifier, with the profile it is in."""
-        return {key: self.state(key) for key in self.kept}
+        """Every identifier, with the profile it is in; promises aside, which may be sooner than they could be."""
+        return {key: self.state(key)._replace(barred_until=None, lasting={}) for key in self.kept}
 
     def state(self, key: IdentifierKey) -> IdentifierState:
         """One identifier, with the profile it is in."""
@@ -139,8 +139,8 @@ class Ledger:
             due = self.due(now)[: wanted.due]
             loaded.due = [link.link_id for link in due]
             links |= {link.link_id: link for link in due}
-        loaded.tombs = {key: self.tombs[key] for key in wanted.identifiers & self.tombs.keys() if key not in self.kept}
         loaded.bars = {key: self.bars[key] for key in keys if key in self.bars}
+        loaded.tombs = {key: self.tombs[key] for key in wanted.identifiers & self.tombs.keys() if key not in self.kept}
         loaded.identifiers = [self.state(key) for key in sorted(keys) if key in self.kept]
         loaded.links = list(links.values())
         if wanted.desk is not None:

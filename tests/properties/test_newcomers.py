@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from service.commands.newcomers import resolve_newcomers
@@ -16,6 +16,7 @@ from service.model.policy import Policy
 from service.volume.items import Numbered
 from service.volume.neighbourhoods import batches, parted
 from tests.properties.ledger import DAY, Bench, readable_birth
+from tests.properties.profiles import tried
 from tests.properties.strategies import START, policies, reports
 
 FOREVER = 1 << 62
@@ -38,8 +39,8 @@ def everything(bench: Bench) -> dict[str, Any]:
     }
 
 
+@tried(quick=100, deep=2_000)
 @given(policies(), st.lists(reports(), min_size=1, max_size=14), st.integers(1, 6), st.integers(0, 10))
-@settings(deadline=None, max_examples=150)
 def test_resolved_ahead_is_what_turns_say(policy: Policy, sent: list[ObserveLink], batch: int, known: int) -> None:
     one_by_one, ahead = Bench(policy), Bench(policy)
     assert one_by_one.now == START
@@ -63,6 +64,8 @@ def test_resolved_ahead_is_what_turns_say(policy: Policy, sent: list[ObserveLink
     got, wanted = everything(ahead), everything(one_by_one)
     for part in wanted:
         assert got[part] == wanted[part], part
+    for key, state in one_by_one.ledger.kept.items():
+        assert (state.barred_until or 0) <= (ahead.ledger.kept[key].barred_until or 0)
     for profile_id, due in ahead.ledger.dues.items():  # turns may leave one too soon, which only makes a reader ask
         assert (one_by_one.ledger.dues[profile_id] or FOREVER) <= (due or FOREVER)
 
@@ -72,8 +75,8 @@ def _evidence(link: Link) -> Link:
     return replace(link, due=None, inactive=None if link.inactive is None else "expired")
 
 
+@tried(quick=100, deep=2_000)
 @given(policies(), st.lists(reports(expires=True), min_size=1, max_size=14), st.integers(0, 20), st.randoms())
-@settings(deadline=None, max_examples=150)
 def test_backfill_is_as_if_it_had_been_there_in_time(
     policy: Policy, sent: list[ObserveLink], after_days: int, random: Any
 ) -> None:

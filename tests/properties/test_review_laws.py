@@ -70,7 +70,8 @@ def test_what_waits_is_what_the_evidence_says_and_no_verdict_is_asked_twice(
         assert sorted(ledger.queue()) == expected(evidence, now, decided, assertions_of(bench), bench.now)
         for (a, b), waits in ledger.queue().items():
             sides = [bench.ledger.profiles[bench.profile_of(end)] for end in (a, b)]
-            assert ledger.waiting[waits] == worth_of(ledger.links[waits], *sides, policy)
+            if ledger.bars.keys().isdisjoint((a, b)):  # the links of one that bridges nothing are not followed
+                assert ledger.waiting[waits] == worth_of(ledger.links[waits], *sides, policy)
 
 
 def again(ledger: WaitingLedger, decided: set[Pair], data: st.DataObject) -> list[ObserveLink]:

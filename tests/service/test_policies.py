@@ -287,10 +287,14 @@ async def test_a_pass_goes_on_where_it_stopped_on_whichever_instance_is_there(
     agreed(await api.post(f"/v1/policies/{first}/activate", {}))  # another change before the first is through
     agreed(await api.post(f"/v1/policies/{version}/activate", {}))
     async with opened(instance_settings, stores) as other:
-        assert agreed(await other.api.get("/v1/policies/active?wait=30"))["resolution"]["state"] == "done"
+        for _ in range(4):  # on a machine that is busy it takes its time
+            shown = agreed(await other.api.get("/v1/policies/active?wait=30"))["resolution"]
+            if shown["state"] == "done":
+                break
+        assert shown["state"] == "done"
         found = [[await other.api.profile_id(mail) for mail in mails] for _, *mails in hubs[:20]]
         assert all(one != two for one, two in found)
-        await activate(other.api, first)
+        await activate(other.api, first, wait=60)
         found = [[await other.api.profile_id(mail) for mail in mails] for _, *mails in hubs[:20]]
         assert all(one == two for one, two in found)
     instance.assembled.services.follower.start()

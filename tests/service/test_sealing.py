@@ -221,7 +221,9 @@ async def test_what_is_young_stays(place: Place) -> None:
     await lived(place)
     before = await place.left()
     assert await Sealer(place.stretches, place.file, 3_600_000).seal() == 0
-    assert await place.left() == before
+    left = await place.left()
+    assert left.pop("turns") >= before.pop("turns"), "the last ones may have been on their way"
+    assert left == before
 
 
 async def test_a_sealed_entry_that_was_touched_is_found(place: Place) -> None:
