@@ -70,7 +70,7 @@ LOAD_LINKS: LiteralString = (
 # Live links and the other ends of identifiers that bridge again, or whose right to be linked changes.
 LOAD_LINKS_OF: LiteralString = (
     "UNWIND $keys AS key MATCH (k:Identifier {key: key})-[r:LINK]-(i:Identifier) "
-    "WHERE r.inactive IS NULL OR r.inactive = 'link_not_permitted' "
+    "WHERE r.inactive IS NULL OR r.inactive = 'link_not_permitted' OR r.review IS NOT NULL "
     "OPTIONAL MATCH (i)-[:IN]->(p:Profile) RETURN "
     + LINK_COLUMNS
     + ", startNode(r).key, endNode(r).key] AS link, "

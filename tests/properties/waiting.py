@@ -24,7 +24,7 @@ class WaitingLedger(Ledger):
         here, known = {link.link_id for link in loaded.links}, {state.key for state in loaded.identifiers}
         for link_id in sorted(self.waiting.keys() - here):
             link = self.links[link_id]
-            if not (members - self.bars.keys()).isdisjoint(link.pair):
+            if not (members - self.bars.keys() | wanted.links_of).isdisjoint(link.pair):
                 loaded.links.append(link)
                 loaded.identifiers += [self.state(end) for end in link.pair if end not in known]
                 known.update(link.pair)
