@@ -65,7 +65,7 @@ def in_force(stores: Stores, document: dict[str, Any]) -> Iterator[None]:
         (row,) = run("MATCH (h:Head) MATCH (p:Policy) RETURN h.policy_version AS before, max(p.version) + 1 AS version")
         run(
             "CREATE (:Policy {version: $version, document: $document, status: 'active', at: timestamp()}) "
-            "WITH 1 AS _ MATCH (h:Head) SET h.policy_version = $version",
+            "WITH 1 AS _ MATCH (h:Head) SET h.policy_version = $version, h.policy_last = $version",
             version=row["version"],
             document=json.dumps(document),
         )
