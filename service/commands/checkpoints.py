@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol
 import structlog
 
 from service.commands.ports import Audit, AuditFilter, AuditVerdict
+from service.commands.rest import Rest
 from service.errors import StartRefused, StoreUnavailable
 
 log = structlog.get_logger()
@@ -80,6 +81,7 @@ class Checkpoints:
         self._last = 0
         self._rested_s = 0.0
         self._task: asyncio.Task[None] | None = None
+        self._rest = Rest()
 
     async def compare(self) -> str | None:
         """Before the service is ready: does the graph hold what was vouched for? None, or one line of what is wrong.
@@ -103,13 +105,13 @@ class Checkpoints:
 
     def start(self) -> None:
         """Begin."""
+        self._rest = Rest()
         self._task = asyncio.create_task(self._go_on(), name="checkpoints")
 
     async def stop(self) -> None:
         """Write the last one, and end."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+            await self._rest.end(self._task)
         try:
             await self.write(tail=True)
         except (StoreUnavailable, OSError):
@@ -132,7 +134,7 @@ class Checkpoints:
 
     async def _go_on(self) -> None:
         while True:
-            await asyncio.sleep(LOOK_EVERY_S)
+            await self._rest(LOOK_EVERY_S)
             self._rested_s += LOOK_EVERY_S
             try:
                 await self.write(tail=self._rested_s >= REST_S)

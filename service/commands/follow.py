@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from typing import Final
 
@@ -11,6 +12,7 @@ import structlog
 
 from service.commands.carry_out import Outcome
 from service.commands.ports import PolicyStore
+from service.commands.rest import Rest
 from service.commands.write_path import WritePath
 from service.errors import FabricError
 from service.model.changes import Origin, ResolveAnew
@@ -35,16 +37,18 @@ class Follower:
         self._store = store
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._rest = Rest()
 
     def start(self) -> None:
         """Begin to look."""
+        self._rest = Rest()
         self._task = asyncio.create_task(self._follow(), name="follow policy")
 
     async def stop(self) -> None:
         """Stop; what is left goes on at the next start, or on another instance."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+            self._woken.set()
+            await self._rest.end(self._task)
 
     def wake(self) -> None:
         """Look at once."""
@@ -53,14 +57,14 @@ class Follower:
     async def _follow(self) -> None:
         while True:
             try:
-                while not (await self._store.desk()).running.is_over:
+                while not self._rest.is_over and not (await self._store.desk()).running.is_over:
                     await self._write_path.submit([ResolveAnew(STRETCH)], _ORIGIN, _render)
             except FabricError:
                 pass  # a store is away; readiness shows it
             except Exception:
                 log.exception("follow_policy_failed")
+            if self._rest.is_over:
+                return
             self._woken.clear()
-            try:
+            with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._woken.wait(), LOOK_EVERY_S)
-            except TimeoutError:
-                continue

@@ -7,6 +7,7 @@ from typing import Final, Protocol
 
 import structlog
 
+from service.commands.rest import Rest
 from service.errors import StoreUnavailable
 
 log = structlog.get_logger()
@@ -30,16 +31,17 @@ class Forgetting:
     def __init__(self, answers: Answers) -> None:
         self._answers = answers
         self._task: asyncio.Task[None] | None = None
+        self._rest = Rest()
 
     def start(self) -> None:
         """Begin."""
+        self._rest = Rest()
         self._task = asyncio.create_task(self._go_on(), name="forgetting")
 
     async def stop(self) -> None:
         """End."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+            await self._rest.end(self._task)
 
     async def _go_on(self) -> None:
         while True:
@@ -51,4 +53,4 @@ class Forgetting:
                 pass  # the store is away; readiness shows it
             except Exception:
                 log.exception("forgetting_failed")
-            await asyncio.sleep(pause_s)
+            await self._rest(pause_s)

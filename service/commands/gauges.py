@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
+from service.commands.rest import Rest
 from service.errors import FabricError
 from service.telemetry import Metrics
 
@@ -21,16 +22,17 @@ class Gauges:
         self._open_reviews = open_reviews
         self._metrics = metrics
         self._task: asyncio.Task[None] | None = None
+        self._rest = Rest()
 
     def start(self) -> None:
         """Begin to read."""
+        self._rest = Rest()
         self._task = asyncio.create_task(self._read_on(), name="gauges")
 
     async def stop(self) -> None:
         """Stop reading."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+            await self._rest.end(self._task)
 
     async def read(self) -> None:
         """Read once. Raises StoreUnavailable."""
@@ -44,4 +46,4 @@ class Gauges:
                 pass  # the store is away; readiness shows it
             except Exception:
                 log.exception("gauges_failed")
-            await asyncio.sleep(READ_EVERY_S)
+            await self._rest(READ_EVERY_S)

@@ -13,6 +13,7 @@ from typing import Protocol
 import structlog
 
 from service.commands.ports import Dropper
+from service.commands.rest import Rest
 from service.errors import StoreUnavailable
 from service.model.identifiers import IdentifierKey
 from service.telemetry import Metrics
@@ -42,6 +43,7 @@ class Outbox:
         self._through: set[int] = set()
         self._last: asyncio.Task[None] | None = None
         self._relay_task: asyncio.Task[None] | None = None
+        self._rest = Rest()
 
     def start(self) -> None:
         """Begin to finish what is left over, of this instance or another."""
@@ -51,8 +53,7 @@ class Outbox:
         """End the relay, after a last try to note what is through."""
         await self.idle()
         if self._relay_task is not None:
-            self._relay_task.cancel()
-            await asyncio.wait([self._relay_task])
+            await self._rest.end(self._relay_task)
         try:
             await self._mark()
         except StoreUnavailable:
@@ -124,7 +125,7 @@ class Outbox:
 
     async def _relay(self) -> None:
         while True:
-            await asyncio.sleep(RELAY_EVERY_S)
+            await self._rest(RELAY_EVERY_S)
             try:
                 await self._mark()
                 self.found(await self._entries.pending())

@@ -17,6 +17,7 @@ import structlog
 from service.clock import Clock
 from service.commands.carry_out import Outcome
 from service.commands.policies import Policies
+from service.commands.rest import Rest
 from service.commands.write_path import WritePath
 from service.control.traits import audiences_of
 from service.errors import FabricError
@@ -44,22 +45,23 @@ class Refresher:
         self._policies = policies
         self._clock = clock
         self._task: asyncio.Task[None] | None = None
+        self._rest = Rest()
 
     def start(self) -> None:
         """Begin to look."""
+        self._rest = Rest()
         self._task = asyncio.create_task(self._rounds(), name="refresh audiences")
 
     async def stop(self) -> None:
         """Stop looking."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+            await self._rest.end(self._task)
 
     async def _rounds(self) -> None:
         last: Policy | None = None
         next_s = 0.0
         while True:
-            await asyncio.sleep(LOOK_EVERY_S)
+            await self._rest(LOOK_EVERY_S)
             try:
                 policy = await self._policies.current()
                 changed = last is None or policy.audiences != last.audiences or policy.purposes != last.purposes
@@ -87,4 +89,4 @@ class Refresher:
             if len(profiles) < PAGE:
                 return
             after = profiles[-1].profile_id
-            await asyncio.sleep(REST * (self._clock.monotonic_s() - began))
+            await self._rest(REST * (self._clock.monotonic_s() - began))

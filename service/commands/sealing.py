@@ -15,6 +15,7 @@ from typing import Any, Final, Literal, NamedTuple, Protocol
 
 import structlog
 
+from service.commands.rest import Rest
 from service.errors import FabricError
 from service.model.identifiers import IdentifierKey
 
@@ -133,16 +134,17 @@ class Sealer:
         self._keep_ms = keep_ms
         self._limit = limit
         self._task: asyncio.Task[None] | None = None
+        self._rest = Rest()
 
     def start(self) -> None:
         """Begin to seal."""
+        self._rest = Rest()
         self._task = asyncio.create_task(self._seal_on(), name="sealing")
 
     async def stop(self) -> None:
         """Stop sealing; a stretch under way is finished at the next start."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+            await self._rest.end(self._task)
 
     async def seal(self, pause: Callable[[], Awaitable[None]] | None = None) -> int:
         """Move everything that is old enough; returns how many rows. Raises StoreUnavailable."""
@@ -159,9 +161,9 @@ class Sealer:
 
     async def _seal_on(self) -> None:
         while True:
-            await asyncio.sleep(SEAL_EVERY_S)
+            await self._rest(SEAL_EVERY_S)
             try:
-                if moved := await self.seal(lambda: asyncio.sleep(_PAUSE_S)):
+                if moved := await self.seal(lambda: self._rest(_PAUSE_S)):
                     log.info("sealed", rows=moved)
             except FabricError as error:
                 log.warning("sealing_failed", code=error.code)

@@ -9,6 +9,7 @@ import orjson
 import structlog
 
 from service.commands.carry_out import Outcome
+from service.commands.rest import Rest
 from service.commands.write_path import WritePath
 from service.errors import FabricError, NotYetEnforced
 from service.model.changes import ExpireDue, Origin
@@ -30,16 +31,17 @@ class Sweeper:
         self._write_path = write_path
         self._is_due = is_due
         self._task: asyncio.Task[None] | None = None
+        self._rest = Rest()
 
     def start(self) -> None:
         """Begin to sweep."""
+        self._rest = Rest()
         self._task = asyncio.create_task(self._sweep_on(), name="sweep")
 
     async def stop(self) -> None:
         """Stop sweeping."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+            await self._rest.end(self._task)
 
     async def apply_due(self, keys: Sequence[IdentifierKey]) -> None:
         """Flip what is due in and around the profiles of these identifiers; returns when that is true in the graph.
@@ -57,7 +59,7 @@ class Sweeper:
 
     async def _sweep_on(self) -> None:
         while True:
-            await asyncio.sleep(SWEEP_EVERY_S)
+            await self._rest(SWEEP_EVERY_S)
             try:
                 while await self._is_due():
                     await self.apply_due(())

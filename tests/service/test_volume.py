@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -238,7 +239,13 @@ async def test_an_export_comes_back_to_the_same_profiles_and_ids(
         await restore_export(folder, await target_of(made.assembled), quiet)
         got = await content(made.assembled)
         for part in wanted:
-            assert got[part] == wanted[part] if part != "profiles" else shown(got)[part] == shown(wanted)[part], part
+            if part == "revocations":  # the number of the change is another in another graph
+                same = [[replace(each, seq=None) for each in side[part]] for side in (got, wanted)]
+                assert same[0] == same[1]
+            else:
+                assert got[part] == wanted[part] if part != "profiles" else shown(got)[part] == shown(wanted)[part], (
+                    part
+                )
         assert wanted["profiles"].keys() <= got["profiles"].keys(), "every id that was handed out leads somewhere"
         for profile_id in wanted["profiles"]:
             assert (await made.api.get(f"/v1/profiles/{profile_id}")).status == 200
