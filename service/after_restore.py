@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from service.commands.physical import Remains
 from service.commands.write_path import WritePath
 from service.control.tombstones import Tombstones
+from service.errors import FabricError, StartRefused
 from service.graph.scrubbing import GraphScrubber
 from service.local.journal import Buried, Refusal
 from service.local.remains import files_with, needle
@@ -28,7 +29,9 @@ async def apply_again(write_path: WritePath, refusals: Sequence[Refusal], say: S
             source=record.source or "",
             at=record.at,
         )
-        await write_path.submit([change], Origin("service:journal"), lambda _: (200, b""))
+        answered = await write_path.submit([change], Origin("service:journal"), lambda _: (200, b""))
+        if any(isinstance(outcome, FabricError) for outcome in answered.outcomes):
+            raise StartRefused(f"A refusal of the journal can't be applied again (its seq is {refusal.seq}).")
     if refusals:
         say(f"the graph was older than its journal: {len(refusals)} refusals applied again")
 
