@@ -7,14 +7,13 @@ from dataclasses import replace
 from typing import Any, LiteralString
 
 import orjson
-from neo4j import AsyncDriver, RoutingControl
-from neo4j.exceptions import DriverError, Neo4jError
+from neo4j import AsyncDriver
 
 from service.commands.announce import Event
 from service.commands.ports import KeptLink, ReviewItem
 from service.commands.sealing import SealedFile
-from service.errors import StoreUnavailable
 from service.graph import past_queries, records
+from service.graph.driver import rows_of
 from service.model.evidence import Assertion, ConsentRecord, Verdict
 from service.model.identifiers import IdentifierKey, ProfileId
 from service.model.profile import Profile
@@ -33,13 +32,7 @@ class GraphArchive:
         self._sealed = sealed
 
     async def _rows(self, query: LiteralString, **parameters: Any) -> list[Any]:
-        try:
-            found = await self._driver.execute_query(
-                query, parameters, database_=self._database, routing_=RoutingControl.WRITE
-            )
-        except (DriverError, Neo4jError) as error:
-            raise StoreUnavailable("The graph can't be reached.") from error
-        return found.records
+        return await rows_of(self._driver, self._database, query, parameters)
 
     async def turns(self, after: int, limit: int) -> list[tuple[int, list[Event]]]:
         """Outbox entries after a sequence number, in order, with their events."""

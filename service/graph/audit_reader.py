@@ -6,12 +6,11 @@ from dataclasses import asdict
 from typing import Any, LiteralString
 
 from neo4j import AsyncDriver
-from neo4j.exceptions import DriverError, Neo4jError
 
 from service.commands.ports import AuditFilter, AuditVerdict
 from service.commands.sealing import SealedFile
-from service.errors import StoreUnavailable
 from service.graph.audit import Chain, ChainLink
+from service.graph.driver import rows_of
 
 PAGE = 5_000
 
@@ -54,10 +53,7 @@ class GraphAudit:
         self._sealed = sealed
 
     async def _rows(self, query: LiteralString, **parameters: Any) -> list[Any]:
-        try:
-            return (await self._driver.execute_query(query, parameters, database_=self._database)).records
-        except (DriverError, Neo4jError) as error:
-            raise StoreUnavailable("The graph can't be reached.") from error
+        return await rows_of(self._driver, self._database, query, parameters)
 
     async def search(self, asked: AuditFilter, before: int, limit: int) -> list[dict[str, Any]]:
         """Entries that match, newest first, with sequence numbers below `before`."""

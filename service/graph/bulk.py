@@ -7,12 +7,13 @@ from contextlib import asynccontextmanager
 from typing import Any, LiteralString
 
 import orjson
-from neo4j import AsyncDriver, AsyncTransaction, RoutingControl
+from neo4j import AsyncDriver, AsyncTransaction
 from neo4j.exceptions import DriverError, Neo4jError
 
 from service.commands.world import Loaded, Wanted
 from service.errors import StoreUnavailable
 from service.graph import records
+from service.graph.driver import rows_of
 from service.graph.ledger import GraphLedger
 from service.graph.queries import LINK_COLUMNS
 from service.model.changes import KeptConsent, KeptId, KeptIdentifier, Revocation
@@ -49,13 +50,7 @@ class GraphBulk:
         self._database = database
 
     async def _rows(self, query: LiteralString, **parameters: Any) -> list[Any]:
-        try:
-            found = await self._driver.execute_query(
-                query, parameters, database_=self._database, routing_=RoutingControl.WRITE
-            )
-        except (DriverError, Neo4jError) as error:
-            raise StoreUnavailable("The graph can't be reached.") from error
-        return found.records
+        return await rows_of(self._driver, self._database, query, parameters)
 
     async def known(self, keys: Sequence[IdentifierKey]) -> tuple[set[IdentifierKey], int]:
         """Those of the identifiers that the graph knows anything of, and a sequence number at which that was so.

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from typing import Any, LiteralString
 
 import neo4j
 from neo4j import AsyncDriver
 from neo4j.exceptions import DriverError, Neo4jError
 
+from service.errors import StoreUnavailable
 from service.graph import queries
 
-__all__ = ["AsyncDriver", "answers", "open_driver"]
+__all__ = ["AsyncDriver", "answers", "open_driver", "rows_of"]
 
 POOL_SIZE_MAX = 32
 CONNECT_S_MAX = 5.0
@@ -41,3 +44,13 @@ async def answers(driver: AsyncDriver, database: str) -> bool:
     except (DriverError, Neo4jError, TimeoutError):
         return False
     return True
+
+
+async def rows_of(
+    driver: AsyncDriver, database: str, query: LiteralString, parameters: Mapping[str, Any]
+) -> list[neo4j.Record]:
+    """What one statement answers, on the leader, tried again within the driver's bounds. Raises StoreUnavailable."""
+    try:
+        return (await driver.execute_query(query, dict(parameters), database_=database)).records
+    except (DriverError, Neo4jError) as error:
+        raise StoreUnavailable("The graph can't be reached.") from error

@@ -8,10 +8,10 @@ from typing import Any
 
 import orjson
 from neo4j import AsyncDriver
-from neo4j.exceptions import DriverError, Neo4jError
 
-from service.errors import StartRefused, StoreUnavailable
+from service.errors import StartRefused
 from service.graph import queries
+from service.graph.driver import rows_of
 
 
 def fingerprint_of(secret: bytes) -> str:
@@ -27,10 +27,7 @@ class Founding:
         self._database = database
 
     async def _rows(self, query: Any, **parameters: Any) -> list[Any]:
-        try:
-            return (await self._driver.execute_query(query, parameters, database_=self._database)).records
-        except (DriverError, Neo4jError) as error:
-            raise StoreUnavailable("The graph can't be reached.") from error
+        return await rows_of(self._driver, self._database, query, parameters)
 
     async def refuse_stranger(self, secret: bytes) -> None:
         """Raises StartRefused where the graph was made with another identity key. Reads only."""

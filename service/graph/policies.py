@@ -6,12 +6,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, LiteralString
 
 import orjson
-from neo4j import AsyncDriver, RoutingControl
-from neo4j.exceptions import DriverError, Neo4jError
+from neo4j import AsyncDriver
 
 from service.commands.desk import DeskLoaded, DeskWanted, Deskwork
 from service.errors import StoreUnavailable
 from service.graph import policy_queries, records
+from service.graph.driver import rows_of
 from service.model.policy_versions import Desk, InForce, Pass, PolicyVersion
 from service.model.profile import Profile
 
@@ -102,13 +102,7 @@ class GraphPolicies:
         self._database = database
 
     async def _rows(self, query: LiteralString, **parameters: Any) -> list[Any]:
-        try:
-            found = await self._driver.execute_query(
-                query, parameters, database_=self._database, routing_=RoutingControl.WRITE
-            )
-        except (DriverError, Neo4jError) as error:
-            raise StoreUnavailable("The graph can't be reached.") from error
-        return found.records
+        return await rows_of(self._driver, self._database, query, parameters)
 
     async def desk(self) -> Desk:
         """What the head says of policies now."""

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any, LiteralString
 
 from neo4j import AsyncDriver
-from neo4j.exceptions import DriverError, Neo4jError
 
 from service.commands.subject import SubjectRequest
-from service.errors import StoreUnavailable
+from service.graph.driver import rows_of
 from service.model.identifiers import IdentifierKey
 
 _FOUND: LiteralString = """
@@ -38,11 +37,7 @@ class GraphRequests:
         self._database = database
 
     async def _rows(self, query: LiteralString, **parameters: Any) -> list[Any]:
-        try:
-            found = await self._driver.execute_query(query, parameters, database_=self._database)
-        except (DriverError, Neo4jError) as error:
-            raise StoreUnavailable("The graph can't be reached.") from error
-        return found.records
+        return await rows_of(self._driver, self._database, query, parameters)
 
     async def keep(self, request: SubjectRequest) -> SubjectRequest:
         """Keep it, once; answers the one that is kept under its id. Raises StoreUnavailable."""

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final, LiteralString
 
-from neo4j import AsyncDriver, RoutingControl
-from neo4j.exceptions import DriverError, Neo4jError
+from neo4j import AsyncDriver
 
 from service.commands.sealing import Bounds, Kind, SealedStay, SealedTurn, SealedView, Stretch
-from service.errors import StoreUnavailable
+from service.graph.driver import rows_of
 from service.model.times import rfc3339
 
 READ_BOUNDS: LiteralString = """
@@ -69,13 +68,7 @@ class GraphStretches:
         self._database = database
 
     async def _rows(self, query: LiteralString, **parameters: Any) -> list[Any]:
-        try:
-            found = await self._driver.execute_query(
-                query, parameters, database_=self._database, routing_=RoutingControl.WRITE
-            )
-        except (DriverError, Neo4jError) as error:
-            raise StoreUnavailable("The graph can't be reached.") from error
-        return found.records
+        return await rows_of(self._driver, self._database, query, parameters)
 
     async def bounds(self) -> Bounds:
         """Up to where the sealed file speaks."""
