@@ -5,6 +5,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Three sets, each within the next: what serves, what tests, what the yardsticks of the bench need.
+DEV := $(VENV)/.installed-dev
+BENCH := $(VENV)/.installed-bench
 
 .DEFAULT_GOAL := run
 .PHONY: run test scenarios-http lint bench bench-large lock clean migrate-status stores env backup restore import export
@@ -38,38 +41,56 @@ test: lint
 	@$(BIN)/python -m pytest
 
 # All scenario files through HTTP, each on an instance of its own; `make test` plays some of them so.
-scenarios-http: $(STAMP)
+scenarios-http: $(DEV)
 	@exec env ALL_SCENARIOS=1 $(BIN)/python -m pytest tests/scenarios/test_through_the_api.py
 
-lint: $(STAMP)
+lint: $(DEV)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy --strict service
 	@if [ -f .importlinter ] || grep -q '^\[tool.importlinter\]' pyproject.toml; then $(BIN)/lint-imports --no-logo; fi
 
-bench: $(STAMP)
+bench: $(BENCH)
 	@exec $(BIN)/python -m tests.bench
 
 # What a million identifiers cost beside fifty thousand: about an hour.
-bench-large: $(STAMP)
+bench-large: $(BENCH)
 	@exec env LARGE=1 $(BIN)/python -m tests.bench
 
-env: $(STAMP)
+env: $(DEV)
 
-# Installs again only when the lock changed; a later start with a fresh stamp asks the network for nothing.
-$(STAMP): requirements.lock
+# Installs again only when a lock changed; a later start with a fresh stamp asks the network for nothing.
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --no-deps --require-hashes -r
+
+$(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
-	@echo "installing the locked packages into $(VENV) (about 150 MB, the first time only)"
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input --no-deps --require-hashes -r requirements.lock
+	@test -x $@ || $(PYTHON) -m venv $(VENV)
+
+$(STAMP): requirements.lock | $(BIN)/python
+	@echo "installing the locked packages into $(VENV) (about 250 MB, the first time only)"
+	@$(INSTALL) $<
 	@touch $@
 
-# Pins every package with its hashes for all platforms; names no index.
+$(DEV): requirements-dev.lock $(STAMP)
+	@echo "installing what the tests need into $(VENV) (the first time only)"
+	@$(INSTALL) $<
+	@touch $@
+
+$(BENCH): requirements-bench.lock $(DEV)
+	@echo "installing the yardsticks of the benchmarks into $(VENV) (the first time only)"
+	@$(INSTALL) $<
+	@touch $@
+
+# Pins every package with its hashes for all platforms; names no index. `UPGRADE=--upgrade` takes newer versions.
+COMPILE = build/lock-env/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-header $(UPGRADE)
+
 lock:
 	@$(PYTHON) -m venv build/lock-env && build/lock-env/bin/python -m pip install --quiet --disable-pip-version-check uv
-	@build/lock-env/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-		--no-header --extra dev --upgrade -o requirements.lock pyproject.toml
-	@echo "requirements.lock is up to date"
+	@$(COMPILE) -o requirements.lock pyproject.toml
+	@$(COMPILE) --extra dev -c requirements.lock -o requirements-dev.lock pyproject.toml
+	@$(COMPILE) --extra dev --extra bench -c requirements-dev.lock -o requirements-bench.lock pyproject.toml
+	@echo "the locks are up to date"
 
 clean:
 	rm -rf build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache $(VENV)
