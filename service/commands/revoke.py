@@ -51,6 +51,8 @@ def record_consents(world: World, key: IdentifierKey, records: list[ConsentRecor
     if linking != state.linking:
         if not linking:
             parts_from_all(world, key)
+        else:
+            world.dossiers.dirty.add(key)  # records came meanwhile that it was not compared with
         yield Wanted(links_of={key})
         for link_id in sorted(world.links_at.get(key, ())):
             world.set_link(world.links[link_id])
