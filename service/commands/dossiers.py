@@ -135,4 +135,3 @@ class Dossiers:
 
     def _recorded(self, keys: Iterable[IdentifierKey]) -> list[IdentifierKey]:
         return sorted(key for key in keys if (d := self.kept.get(key)) is not None and d.records)[:ACROSS_MAX]
-

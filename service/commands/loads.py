@@ -24,9 +24,10 @@ class Wanted:
     `pairs`: all links between them. `links_of`: all live links of these identifiers, with the other ends. `profiles`:
     present members with their live links and the other ends. `ids`: who holds a profile id, and its hands. `due`: so
     many of the links that have fallen due. `around`: with each identifier its profile, as if that were wanted too.
-    `ends_of`: of the active links of these identifiers only where they lead and when they end. `dossiers`: their records.
-    `blocks`: the size of each block, and where it holds no more than that many, its members' dossiers. `matched`: all
-    links of these identifiers that follow from records, with the other ends. `models`: all versions of these names.
+    `ends_of`: of the active links of these identifiers only where they lead and when they end. `dossiers`: of these
+    identifiers. `blocks`: the size of each block, and where it holds no more than that many, its members' dossiers.
+    `matched`: all links of these identifiers that follow from records, with the other ends. `models`: all versions of
+    these names.
     """
 
     identifiers: set[IdentifierKey] = field(default_factory=set)
@@ -47,7 +48,9 @@ class Wanted:
 
     def __bool__(self) -> bool:
         named = (self.identifiers, self.pairs, self.links, self.links_of, self.profiles, self.ids, self.assertions)
-        return any((*named, self.ends_of, self.dossiers, self.blocks, self.matched, self.models)) or self.desk is not None
+        return (
+            any((*named, self.ends_of, self.dossiers, self.blocks, self.matched, self.models)) or self.desk is not None
+        )
 
     def add(self, other: Wanted) -> None:
         """Want what `other` wants as well."""

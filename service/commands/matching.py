@@ -54,8 +54,8 @@ def _candidates(world: World, matching: Matching, found: _Compared) -> Generator
     dossiers = world.dossiers
     steps: Counter[Block] = Counter()
     for key in found.keys:
-        steps.update({block: 1 for block in dossiers.kept[key].blocks})
-        steps.subtract({block: 1 for block in dossiers.judged[key].blocks})
+        steps.update(dict.fromkeys(dossiers.kept[key].blocks, 1))
+        steps.subtract(dict.fromkeys(dossiers.judged[key].blocks, 1))
     limit = matching.max_candidates
     yield Wanted(blocks={block: limit + max(1, dossiers.leaving(block)) for block in steps})
     for block, step in steps.items():
@@ -152,9 +152,7 @@ def _join(world: World, matching: Matching, pair: Pair, like: Likeness) -> None:
     assert matching.link_ids is not None, "whoever gives it a scorer gives it ids of links"
     link_id = matching.link_ids(SOURCE, matching.rule, "probabilistic", *pair)
     known = world.links.get(link_id)
-    link = Link(
-        link_id, *pair, "probabilistic", like.confidence, SOURCE, matching.rule, matching.rule_version, at, at
-    )
+    link = Link(link_id, *pair, "probabilistic", like.confidence, SOURCE, matching.rule, matching.rule_version, at, at)
     if known is not None:
         if known.retracted_at is not None and known.observed_at >= at:
             return
@@ -175,13 +173,15 @@ def _end(world: World, link: Link) -> None:
 
 
 def matches_of(world: World, key: IdentifierKey) -> Iterable[Link]:
-    """The links that follow from records of an identifier; those that rest, since it may not be linked, are left out."""
+    """The links that follow from records of an identifier; those that rest for want of consent are left out."""
     matching = world.policy.matching
+    if matching is None:
+        return
     for link_id in world.links_at.get(key, ()):
         link = world.links[link_id]
-        if link.source == SOURCE and link.inactive not in ("link_not_permitted", "retracted"):
-            if matching is not None and link.confidence >= matching.keep_above:
-                yield link
+        rests = link.inactive in ("link_not_permitted", "retracted")
+        if link.source == SOURCE and not rests and link.confidence >= matching.keep_above:
+            yield link
 
 
 def emptied(world: World, key: IdentifierKey) -> Generator[Wanted, None, None]:

@@ -17,15 +17,16 @@ def wanted_by_model(change: ModelChange) -> Wanted:
 
 def begin_training(world: World, change: BeginTraining) -> Step:
     """Give a new version its number."""
+    yield from ()  # all that it needs is here
     last = max((version for name, version in world.models if name == change.name), default=0)
     made = KeptModel(change.name, max(last, change.taken) + 1, "training", change.sample, world.now)
     world.set_model(made)
     return ModelReceipt(made, True)
-    yield Wanted()
 
 
 def end_training(world: World, change: EndTraining) -> Step:
     """Keep what came of a training. One that has ended stays as it is. Raises UnknownModel."""
+    yield from ()
     kept = world.models.get((change.name, change.version))
     if kept is None:
         raise UnknownModel()
@@ -41,4 +42,3 @@ def end_training(world: World, change: EndTraining) -> Step:
     )
     world.set_model(ended)
     return ModelReceipt(ended, True)
-    yield Wanted()

@@ -55,9 +55,7 @@ def withdraw_record(world: World, change: WithdrawRecord) -> Step:
     return _receipt(world, change.identifier, "withdrawn")
 
 
-def _receipt(
-    world: World, key: IdentifierKey, status: Literal["accepted", "duplicate", "withdrawn"]
-) -> RecordReceipt:
+def _receipt(world: World, key: IdentifierKey, status: Literal["accepted", "duplicate", "withdrawn"]) -> RecordReceipt:
     found = []
     for link in matches_of(world, key):
         reason = link.inactive or world.withheld.get(link.link_id)

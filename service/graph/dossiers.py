@@ -1,7 +1,7 @@
 """Records in the graph: a dossier beside its identifier, and the blocks that it stands in.
 
-What a dossier holds is bytes: `meta` (JSON, no values) says how to cut `encodings`. All parameters are in one map, since
-Neo4j plans a statement anew for each combination of sizes of lists (`queries.LOAD`).
+What a dossier holds is bytes: `meta` (JSON, no values) says how to cut `encodings`. All parameters are in one map,
+since Neo4j plans a statement anew for each combination of sizes of lists (`queries.LOAD`).
 """
 
 from __future__ import annotations

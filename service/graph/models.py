@@ -18,9 +18,7 @@ LOAD_MODELS: LiteralString = "UNWIND $names AS name MATCH (m:Model {name: name})
 WRITE_MODELS: LiteralString = "UNWIND $rows AS row MERGE (m:Model {id: row.id}) SET m = row"
 
 _READ_MODEL: LiteralString = "MATCH (m:Model {id: $id}) RETURN " + _COLUMNS
-_READ_MODELS: LiteralString = (
-    "MATCH (m:Model) WHERE m.id > $after RETURN " + _COLUMNS + " ORDER BY m.id LIMIT $limit"
-)
+_READ_MODELS: LiteralString = "MATCH (m:Model) WHERE m.id > $after RETURN " + _COLUMNS + " ORDER BY m.id LIMIT $limit"
 _READ_UNFINISHED: LiteralString = "MATCH (m:Model {state: 'training'}) RETURN " + _COLUMNS + " ORDER BY m.begun_at"
 
 

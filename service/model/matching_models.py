@@ -1,4 +1,4 @@
-"""Models of matching as they are kept: versions that never change, and the training that they come from. Times in ms."""
+"""Models of matching as they are kept: versions that never change, and their training. Times in ms."""
 
 from __future__ import annotations
 
