@@ -12,7 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
+from service.matching.features import FEATURES
 from service.matching.fields import CLASSES, EQUAL, FIELDS, LEVELS
+from service.matching.rarity import Rarity
 
 Floats = npt.NDArray[np.float64]
 TOLD = LEVELS[1:]  # the levels of a field that both records have
@@ -56,9 +58,10 @@ class Threshold:
 class Model:
     """One version of a model; it never changes.
 
-    `probabilities`: classes x fields x TOLD, each row adding up to 1. `prior`: the share of CLASSES among all pairs of
-    `population` records. `rest`: the shares of household and unrelated among pairs that come up for comparison, which
-    is what weights are against. Raises ValueError where a table has another shape.
+    `probabilities`: classes x FEATURES x TOLD, each row adding up to 1. `prior`: the share of CLASSES among all pairs
+    of `population` records. `weights`: FIELDS x LEVELS, what a level says by itself: log-odds of one person against the
+    rest of the pairs that come up for comparison. `rarity`: of names, where it is known. Raises ValueError where a
+    table has another shape.
     """
 
     name: str
@@ -66,22 +69,22 @@ class Model:
     probabilities: Floats
     prior: tuple[float, float, float]
     population: int
-    rest: tuple[float, float]
+    weights: Floats
+    rarity: Rarity | None = None
     expected_matches: float = 0.0
     calibration: Calibration = Calibration(0.0, "halves")
     thresholds: tuple[Threshold, ...] = ()
     log_tables: Floats = field(init=False, repr=False, compare=False)
     log_prior: Floats = field(init=False, repr=False, compare=False)
-    weights: Floats = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if self.probabilities.shape != (len(CLASSES), len(FIELDS), len(TOLD)):
-            raise ValueError("a model has a table of classes, fields and levels")
-        tables = np.zeros((len(CLASSES), len(FIELDS), len(LEVELS)))
+        shapes = (self.probabilities.shape, self.weights.shape)
+        if shapes != ((len(CLASSES), len(FEATURES), len(TOLD)), (len(FIELDS), len(LEVELS))):
+            raise ValueError("a model has a table of classes, features and levels, and one of weights")
+        tables = np.zeros((len(CLASSES), len(FEATURES), len(LEVELS)))
         tables[:, :, 1:] = np.log(self.probabilities)
         object.__setattr__(self, "log_tables", tables)
         object.__setattr__(self, "log_prior", np.log(np.array(self.prior)))
-        object.__setattr__(self, "weights", _weights(self.probabilities, self.rest))
 
     @property
     def full_name(self) -> str:
@@ -99,13 +102,17 @@ class Model:
         return {
             "name": self.name,
             "version": self.version,
-            "fields": {
+            "features": {
                 name: {c: dict(zip(TOLD, row.tolist(), strict=True)) for c, row in zip(CLASSES, rows, strict=True)}
-                for name, rows in zip(FIELDS, self.probabilities.transpose(1, 0, 2), strict=True)
+                for name, rows in zip(FEATURES, self.probabilities.transpose(1, 0, 2), strict=True)
             },
             "prior": dict(zip(CLASSES, self.prior, strict=True)),
             "population": self.population,
-            "rest": list(self.rest),
+            "weights": {
+                name: dict(zip(LEVELS, row, strict=True))
+                for name, row in zip(FIELDS, self.weights.tolist(), strict=True)
+            },
+            "rarity": self.rarity and self.rarity.to_json(),
             "expected_matches": self.expected_matches,
             "calibration": {
                 "error": self.calibration.error,
@@ -118,9 +125,9 @@ class Model:
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Model:
         """What `to_json` gave. Raises KeyError, TypeError or ValueError for anything else."""
-        tables = [[[stored["fields"][f][c][level] for level in TOLD] for f in FIELDS] for c in CLASSES]
+        tables = [[[stored["features"][f][c][level] for level in TOLD] for f in FEATURES] for c in CLASSES]
+        weights = [[stored["weights"][f][level] for level in LEVELS] for f in FIELDS]
         same, household, unrelated = (float(stored["prior"][c]) for c in CLASSES)
-        of_households, of_unrelated = stored["rest"]
         calibration = stored["calibration"]
         return cls(
             name=str(stored["name"]),
@@ -128,7 +135,8 @@ class Model:
             probabilities=np.array(tables, dtype=np.float64),
             prior=(same, household, unrelated),
             population=int(stored["population"]),
-            rest=(float(of_households), float(of_unrelated)),
+            weights=np.array(weights, dtype=np.float64),
+            rarity=Rarity.from_json(stored["rarity"]) if stored["rarity"] else None,
             expected_matches=float(stored["expected_matches"]),
             calibration=Calibration(
                 float(calibration["error"]),
@@ -139,15 +147,17 @@ class Model:
         )
 
 
-def _weights(probabilities: Floats, rest: tuple[float, float]) -> Floats:
-    """Fields x LEVELS: log-odds of one person against the rest; a closer level never weighs less, missing weighs 0."""
-    same, household, unrelated = probabilities
-    against = (rest[0] * household + rest[1] * unrelated) / sum(rest)
+def weights_of(same: Floats, rest: Floats) -> Floats:
+    """FIELDS x LEVELS, from FIELDS x TOLD of how many pairs of one person, and of others, are at each level.
+
+    A closer level never weighs less; missing weighs 0.
+    """
+    same, rest = same + 1.0, rest + 1.0
+    of_same, of_rest = same / same.sum(axis=1, keepdims=True), rest / rest.sum(axis=1, keepdims=True)
     found = np.zeros((len(FIELDS), len(LEVELS)))
-    found[:, 1:] = np.log(same / against)
-    for row, share in zip(found[:, 1:], same + against, strict=True):
-        row[:] = rising(row, share)
-    return found
+    for row, one, other in zip(found, of_same, of_rest, strict=True):
+        row[1:] = np.log(rising(one / other, other))
+    return np.round(found, 6)
 
 
 def rising(values: Floats, share: Floats) -> Floats:
