@@ -2,7 +2,8 @@
 
 Who has moved has another street, suburb and postcode at once, and who lives in one suburb has its city in common with
 all of it: taken for independent these would count again and again. So a street, a suburb and a city are looked at
-separately where the place agrees, where it differs, and where it is not told; a house number by its street.
+separately where the place agrees, where it differs, and where it is not told; a house number by its street. Mail
+addresses are made of names, so those of namesakes are alike: they are looked at by how many of both names agree.
 """
 
 from __future__ import annotations
@@ -22,9 +23,15 @@ _DEPENDS: dict[str, tuple[str, ...]] = {
     "street": ("postcode", "suburb", "city"),
     "house_number": ("street", "postcode", "suburb", "city"),
 }
-ALONE = tuple(name for name in FIELDS if name not in _DEPENDS)
-FEATURES = ALONE + tuple(f"{name}, {context}" for name in _DEPENDS for context in CONTEXTS)
+NAMES_AGREE = ("no name", "one name", "both names")
+ALONE = tuple(name for name in FIELDS if name not in _DEPENDS and name != "email")
+FEATURES = (
+    *ALONE,
+    *(f"{name}, {context}" for name in _DEPENDS for context in CONTEXTS),
+    *(f"email, {context}" for context in NAMES_AGREE),
+)
 FIELD_OF = tuple(FIELDS.index(feature.split(",")[0]) for feature in FEATURES)
+NAMESAKES = FEATURES.index("email, both names")  # hardly any random pair is of namesakes
 PERSONAL = [FEATURES.index(name) for name in PERSON_FIELDS]
 
 
@@ -33,13 +40,21 @@ def features(levels: Levels) -> Levels:
     found = np.zeros((len(levels), len(FEATURES)), dtype=np.uint8)
     for i, name in enumerate(ALONE):
         found[:, i] = levels[:, FIELDS.index(name)]
+    contexts = [(name, _context(levels, others)) for name, others in _DEPENDS.items()]
+    contexts.append(("email", _names(levels)))
     at = len(ALONE)
-    for name, others in _DEPENDS.items():
-        own, context = levels[:, FIELDS.index(name)], _context(levels, others)
+    for name, context in contexts:
+        own = levels[:, FIELDS.index(name)]
         for which in range(len(CONTEXTS)):
             found[:, at] = np.where(context == which, own, MISSING)
             at += 1
     return found
+
+
+def _names(levels: Levels) -> npt.NDArray[np.int8]:
+    """How many of both names agree."""
+    agree = [levels[:, FIELDS.index(name)] >= CLOSE for name in ("given_name", "family_name")]
+    return agree[0].astype(np.int8) + agree[1]
 
 
 def _context(levels: Levels, others: tuple[str, ...]) -> npt.NDArray[np.int8]:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from service.matching.compare import Codes, Levels, levels, stack
 from service.matching.encode import Encoded
-from service.matching.features import PERSONAL, features
+from service.matching.features import NAMESAKES, PERSONAL, features
 from service.matching.fields import FIELDS
 from service.matching.mixture import HOUSEHOLD, SAME, UNRELATED, Mixture, by_chance, fit, patterns_of, start, told
 from service.matching.model import Bin, Calibration, Floats, Model, Threshold, weights_of
@@ -121,6 +121,8 @@ def fitted(blocked: Compared, by_random: Compared, records: int, rarity: Rarity 
         weights = randoms.counts * mixture.posterior(randoms)[:, UNRELATED]
         tables = mixture.tables.copy()
         tables[UNRELATED] = by_chance(randoms.levels, weights)
+        strangers = patterns.counts * mixture.posterior(patterns)[:, UNRELATED]
+        tables[UNRELATED, NAMESAKES] = by_chance(patterns.levels, strangers)[NAMESAKES]
         mixture = Mixture(tables, mixture.shares)
     mixture = fit(patterns, mixture, total)
     return Fitted(mixture, mixture.posterior(patterns)[patterns.of], blocked.levels, rarity)
