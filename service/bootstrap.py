@@ -23,6 +23,7 @@ from service.api.context import Health, Services
 from service.api.items import consent_item, link_item
 from service.api.joined import JoinedProtocol
 from service.api.webhook_signature import WebhookKeys
+from service.assembly.matching import MatchingAssembly
 from service.cache.profiles import ProfileCache
 from service.clock import SystemClock, random_bytes
 from service.commands.account import pseudonyms_under
@@ -172,7 +173,8 @@ async def assembled(
         cache = ProfileCache(stores.redis_url, now_ms=clock.now_ms, random_bytes=random_bytes)
         stack.push_async_callback(cache.close)
         await cache.start()
-        policies = Policies(GraphPolicies(driver, database), cache)
+        matching = MatchingAssembly(settings, secret, driver, database)
+        policies = Policies(GraphPolicies(driver, database), cache, matching.equip)
         await policies.current()
         reader = GraphReader(driver, database)
         sealed = SqliteSealed(settings.sealed_dir or settings.data_dir / SEALED_FOLDER)
@@ -200,6 +202,7 @@ async def assembled(
             journal=journal,
             erased=physical.erased,
         )
+        matched = await matching.complete(policies, write_path, say)
         sweeper = Sweeper(write_path, reader.is_due)
         timely = Timely(reader, archive, sweeper.apply_due, clock.now_ms)
         follower = Follower(write_path, policies.store)
@@ -228,6 +231,7 @@ async def assembled(
             follower,
             Simulator(policies, ledger.look, births_under(secret), clock),
             GraphRequests(driver, database),
+            matched,
         )
         seq = await founding.seq()
         behind, buried = journal.refusals(seq), journal.buried(seq)
@@ -247,6 +251,8 @@ async def assembled(
         await apply_again(write_path, behind, say)
         follower.start()
         stack.push_async_callback(follower.stop)
+        matched.trainer.start()
+        stack.push_async_callback(matched.trainer.stop)
         refresher.start()
         stack.push_async_callback(refresher.stop)
         sweeper.start()

@@ -20,6 +20,7 @@ from service.control.policy_capture import (
     unknown_names,
     webhook_mappings,
 )
+from service.control.policy_matching import MatchingRules, matching_of
 from service.model.policy import (
     MAX_LINKS_DEFAULT,
     PRIORITY_DEFAULT,
@@ -236,6 +237,7 @@ class PolicyDocument(_Strict):
     retention: dict[Label, Duration] = {}
     webhooks: dict[Name, WebhookRules] = {}
     signals: SignalRules = SignalRules()
+    matching: MatchingRules | None = None
     tests: Annotated[list[Example], Field(max_length=100)] = []
 
 
@@ -357,6 +359,7 @@ def compile_policy(document: Mapping[str, Any] | PolicyDocument, version: int) -
         decision_max_age_ms=parse_duration(document.decisions.max_age),
         webhooks=webhook_mappings(document.webhooks),
         signals=signal_mappings(document.signals),
+        matching=matching_of(document.matching),
     )
 
 

@@ -1,0 +1,1 @@
+"""Parts of the assembly, one an area; only `service.bootstrap` uses them."""
