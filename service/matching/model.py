@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
@@ -59,9 +59,9 @@ class Model:
     """One version of a model; it never changes.
 
     `probabilities`: classes x FEATURES x TOLD, each row adding up to 1. `prior`: the share of CLASSES among all pairs
-    of `population` records. `weights`: FIELDS x LEVELS, what a level says by itself: log-odds of one person against the
-    rest of the pairs that come up for comparison. `rarity`: of names, where it is known. Raises ValueError where a
-    table has another shape.
+    of `population` records. `fields`: classes x FIELDS x TOLD, the same of each field by itself. `weights`, made of
+    these: FIELDS x LEVELS, the log-odds that a level adds of one person against the rest. `rarity`: of names, where it
+    is known. Raises ValueError where a table has another shape.
     """
 
     name: str
@@ -69,22 +69,26 @@ class Model:
     probabilities: Floats
     prior: tuple[float, float, float]
     population: int
-    weights: Floats
+    fields: Floats
     rarity: Rarity | None = None
     expected_matches: float = 0.0
     calibration: Calibration = Calibration(0.0, "halves")
     thresholds: tuple[Threshold, ...] = ()
     log_tables: Floats = field(init=False, repr=False, compare=False)
     log_prior: Floats = field(init=False, repr=False, compare=False)
+    weights: Floats = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        shapes = (self.probabilities.shape, self.weights.shape)
-        if shapes != ((len(CLASSES), len(FEATURES), len(TOLD)), (len(FIELDS), len(LEVELS))):
-            raise ValueError("a model has a table of classes, features and levels, and one of weights")
+        shapes = (self.probabilities.shape, self.fields.shape)
+        if shapes != ((len(CLASSES), len(FEATURES), len(TOLD)), (len(CLASSES), len(FIELDS), len(TOLD))):
+            raise ValueError(
+                "a model has a table of classes, features and levels, and one of classes, fields and levels"
+            )
         tables = np.zeros((len(CLASSES), len(FEATURES), len(LEVELS)))
         tables[:, :, 1:] = np.log(self.probabilities)
         object.__setattr__(self, "log_tables", tables)
         object.__setattr__(self, "log_prior", np.log(np.array(self.prior)))
+        object.__setattr__(self, "weights", weights_of(self.fields, self.prior))
 
     @property
     def full_name(self) -> str:
@@ -102,16 +106,10 @@ class Model:
         return {
             "name": self.name,
             "version": self.version,
-            "features": {
-                name: {c: dict(zip(TOLD, row.tolist(), strict=True)) for c, row in zip(CLASSES, rows, strict=True)}
-                for name, rows in zip(FEATURES, self.probabilities.transpose(1, 0, 2), strict=True)
-            },
+            "fields": _by_name(FIELDS, self.fields),
+            "features": _by_name(FEATURES, self.probabilities),
             "prior": dict(zip(CLASSES, self.prior, strict=True)),
             "population": self.population,
-            "weights": {
-                name: dict(zip(LEVELS, row, strict=True))
-                for name, row in zip(FIELDS, self.weights.tolist(), strict=True)
-            },
             "rarity": self.rarity and self.rarity.to_json(),
             "expected_matches": self.expected_matches,
             "calibration": {
@@ -125,17 +123,15 @@ class Model:
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Model:
         """What `to_json` gave. Raises KeyError, TypeError or ValueError for anything else."""
-        tables = [[[stored["features"][f][c][level] for level in TOLD] for f in FEATURES] for c in CLASSES]
-        weights = [[stored["weights"][f][level] for level in LEVELS] for f in FIELDS]
         same, household, unrelated = (float(stored["prior"][c]) for c in CLASSES)
         calibration = stored["calibration"]
         return cls(
             name=str(stored["name"]),
             version=int(stored["version"]),
-            probabilities=np.array(tables, dtype=np.float64),
+            probabilities=_by_class(FEATURES, stored["features"]),
             prior=(same, household, unrelated),
             population=int(stored["population"]),
-            weights=np.array(weights, dtype=np.float64),
+            fields=_by_class(FIELDS, stored["fields"]),
             rarity=Rarity.from_json(stored["rarity"]) if stored["rarity"] else None,
             expected_matches=float(stored["expected_matches"]),
             calibration=Calibration(
@@ -147,15 +143,25 @@ class Model:
         )
 
 
-def weights_of(same: Floats, rest: Floats) -> Floats:
-    """FIELDS x LEVELS, from FIELDS x TOLD of how many pairs of one person, and of others, are at each level.
+def _by_name(names: Sequence[str], table: Floats) -> dict[str, dict[str, dict[str, float]]]:
+    return {
+        name: {one: dict(zip(TOLD, row.tolist(), strict=True)) for one, row in zip(CLASSES, rows, strict=True)}
+        for name, rows in zip(names, table.transpose(1, 0, 2), strict=True)
+    }
 
-    A closer level never weighs less; missing weighs 0.
-    """
-    same, rest = same + 1.0, rest + 1.0
-    of_same, of_rest = same / same.sum(axis=1, keepdims=True), rest / rest.sum(axis=1, keepdims=True)
+
+def _by_class(names: Sequence[str], stored: Mapping[str, Any]) -> Floats:
+    return np.array(
+        [[[stored[name][one][level] for level in TOLD] for name in names] for one in CLASSES], dtype=np.float64
+    )
+
+
+def weights_of(fields: Floats, prior: tuple[float, float, float]) -> Floats:
+    """FIELDS x LEVELS; a closer level never weighs less, missing weighs 0."""
+    same, household, unrelated = fields
+    rest = (prior[1] * household + prior[2] * unrelated) / (prior[1] + prior[2])
     found = np.zeros((len(FIELDS), len(LEVELS)))
-    for row, one, other in zip(found, of_same, of_rest, strict=True):
+    for row, one, other in zip(found, same, rest, strict=True):
         row[1:] = np.log(rising(one / other, other))
     return np.round(found, 6)
 

@@ -5,7 +5,7 @@ A score is symmetric, and depends on nothing but the two records and the model; 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import NamedTuple
@@ -74,11 +74,20 @@ def score_many(model: Model, a: Sequence[Encoded], b: Sequence[Encoded]) -> Scor
     return score_codes(model, both[: len(a)], both[len(a) :], version)
 
 
-def score_codes(model: Model, a: Codes, b: Codes, version: int) -> Scores:
-    """The pairs (a[i], b[i]) of stacked codes under the key of that version."""
-    found = levels(a, b)
+def score_codes(model: Model, a: Codes, b: Codes, version: int, fields: Collection[str] = FIELDS) -> Scores:
+    """The pairs (a[i], b[i]) of stacked codes under the key of that version. `fields`: others are as if missing."""
+    found = told_levels(a, b, fields)
     rarity = model.rarity
     return score_levels(model, found, rarity.offsets(a, b, found) if rarity and rarity.version == version else None)
+
+
+def told_levels(a: Codes, b: Codes, fields: Collection[str] = FIELDS) -> Levels:
+    """Levels of the pairs (a[i], b[i]), those of other fields than these missing."""
+    found = levels(a, b)
+    left_out = [i for i, name in enumerate(FIELDS) if name not in fields]
+    if left_out:
+        found[:, left_out] = MISSING
+    return found
 
 
 def score_levels(model: Model, found: Levels, rarity: Floats | None = None) -> Scores:
@@ -146,8 +155,9 @@ def what_would_make(
     Only levels that agree more than now, or are told at all, where `target` is above the confidence; only levels that
     agree less where it is below. Empty where nothing would. `fields`: those that may be told.
     """
-    found = levels(stack([a]), stack([b]))[0]
-    up = score(model, a, b).confidence < target
+    x, y = stack([a]), stack([b])
+    found = told_levels(x, y, fields)[0]
+    up = bool(score_codes(model, x, y, a.version, fields).confidence[0] < target)
     for many in (1, 2):
         steps = [
             Step(tuple((FIELDS[i], LEVELS[EQUAL if up else DIFFERENT]) for i in chosen), after)

@@ -13,8 +13,8 @@ from service.matching.compare import Codes, Levels, levels, stack
 from service.matching.encode import Encoded
 from service.matching.features import NAMESAKES, PERSONAL, features
 from service.matching.fields import FIELDS
-from service.matching.mixture import HOUSEHOLD, SAME, UNRELATED, Mixture, by_chance, fit, patterns_of, start, told
-from service.matching.model import Bin, Calibration, Floats, Model, Threshold, weights_of
+from service.matching.mixture import HOUSEHOLD, SAME, UNRELATED, Mixture, by_chance, fit, patterns_of, start
+from service.matching.model import Bin, Calibration, Floats, Model, Threshold
 from service.matching.pairs import Indices, blocked_pairs, random_pairs
 from service.matching.rarity import NAMES, Rarity, rarity_of
 from service.matching.score import score_levels
@@ -89,11 +89,15 @@ def train(
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """A mixture, and the probability of each class for the pairs that it was fitted to."""
+    """A mixture, and the probability of each class for the pairs that it was fitted to.
+
+    `chance`: FIELDS x TOLD, of random pairs without those of one person or household.
+    """
 
     mixture: Mixture
     posterior: Floats
     blocked: Levels
+    chance: Floats
     rarity: Rarity | None
 
 
@@ -125,7 +129,8 @@ def fitted(blocked: Compared, by_random: Compared, records: int, rarity: Rarity 
         tables[UNRELATED, NAMESAKES] = by_chance(patterns.levels, strangers)[NAMESAKES]
         mixture = Mixture(tables, mixture.shares)
     mixture = fit(patterns, mixture, total)
-    return Fitted(mixture, mixture.posterior(patterns)[patterns.of], blocked.levels, rarity)
+    chance = by_chance(by_random.levels, mixture.posterior(randoms)[randoms.of, UNRELATED])
+    return Fitted(mixture, mixture.posterior(patterns)[patterns.of], blocked.levels, chance, rarity)
 
 
 def model_of(found: Fitted, name: str, version: int, records: int, population: int) -> Model:
@@ -138,8 +143,8 @@ def model_of(found: Fitted, name: str, version: int, records: int, population: i
         probabilities=found.mixture.tables,
         prior=(float(shares[SAME]), float(shares[HOUSEHOLD]), float(1 - shares.sum())),
         population=population,
-        weights=weights_of(
-            told(found.blocked, found.posterior[:, SAME]), told(found.blocked, 1 - found.posterior[:, SAME])
+        fields=np.stack(
+            [by_chance(found.blocked, weights) for weights in found.posterior.T[:UNRELATED]] + [found.chance]
         ),
         rarity=found.rarity,
         expected_matches=round(float(compared[SAME]), 1),
