@@ -24,6 +24,7 @@ _PRIOR_PAIRS = 20.0  # how many pairs the start of a class counts for, so that a
 _HOUSEHOLD_PRIOR_PAIRS = 60.0
 _TWINS_MAX = 0.04  # of household pairs, beyond chance: equal in a field that members do not share
 _SMOOTH = 0.5
+_NONE = 1e-6  # pairs: a class that is left out
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +81,17 @@ def by_chance(levels: Levels, weights: Floats) -> Floats:
     return shares
 
 
-def start(chance: Floats, total_pairs: float, records: int) -> Mixture:
-    """Where the search begins: a household shares what a person shares, except given name and birth date."""
+def start(chance: Floats, total_pairs: float, households: int, records: int) -> Mixture:
+    """Where the search begins: a household shares what a person shares, except given name and birth date.
+
+    `households`, `records`: twice the pairs expected of each class; none of households leaves two classes.
+    """
     same = np.tile(_START_SAME, (len(FEATURES), 1))
     household = np.tile(_START_HOUSEHOLD, (len(FEATURES), 1))
     household[PERSONAL] = 0.97 * chance[PERSONAL]
     household[PERSONAL, -1] += 0.015
     household[PERSONAL, 0] += 0.015
-    shares = np.array([0.5 * records, 0.5 * records, 0.0]) / max(total_pairs, 1.0)
+    shares = np.array([0.5 * records, max(0.5 * households, _NONE), 0.0]) / max(total_pairs, 1.0)
     shares = np.minimum(shares, 0.2)
     shares[UNRELATED] = 1 - shares.sum()
     return Mixture(np.stack((same, household, chance)), shares)
@@ -113,6 +117,8 @@ def _maximised(patterns: Patterns, weights: Floats, begin: Mixture, total_pairs:
     same = ordered(same / same.sum(axis=1, keepdims=True), chance)
     household = _not_the_same(household / household.sum(axis=1, keepdims=True), same, chance)
     shares = np.maximum(weights.sum(axis=0), 1.0) / total_pairs
+    if begin.shares[HOUSEHOLD] * total_pairs <= _NONE:
+        shares[HOUSEHOLD] = begin.shares[HOUSEHOLD]
     shares[UNRELATED] = 1 - shares[SAME] - shares[HOUSEHOLD]
     return Mixture(np.stack((same, household, chance)), shares)
 

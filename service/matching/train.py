@@ -114,12 +114,14 @@ def _fitted(records: Sequence[Encoded], seed: int, progress: Progress) -> Fitted
     return fitted(blocked, by_random, len(records), rarity)
 
 
-def fitted(blocked: Compared, by_random: Compared, records: int, rarity: Rarity | None = None) -> Fitted:
+def fitted(
+    blocked: Compared, by_random: Compared, records: int, rarity: Rarity | None = None, *, households: bool = True
+) -> Fitted:
     """Fit to levels. Random pairs hold some of one person or household: they are weighed out once these are known."""
     total = records * (records - 1) / 2
     patterns = patterns_of(features(blocked.levels), blocked.rarity)
     randoms = patterns_of(features(by_random.levels), by_random.rarity)
-    mixture = start(by_chance(randoms.levels, randoms.counts), total, records)
+    mixture = start(by_chance(randoms.levels, randoms.counts), total, records if households else 0, records)
     for _ in range(_CHANCE_ROUNDS):
         mixture = fit(patterns, mixture, total)
         weights = randoms.counts * mixture.posterior(randoms)[:, UNRELATED]
