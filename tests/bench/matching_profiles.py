@@ -47,16 +47,14 @@ def number_of(key: IdentifierKey) -> int:
     return int(key[4:])
 
 
-def profiles(
-    records: Sequence[Encoded], model: Model, pairs: Indices, confidence: np.ndarray, seed: int
-) -> list[frozenset[int]]:
-    """Record numbers by profile; everything is handed over in the order that the seed gives."""
+def profiles(odds: Odds, count: int, pairs: Indices, confidence: np.ndarray, seed: int) -> list[frozenset[int]]:
+    """`count` record numbers by profile; everything is handed over in the order that the seed gives."""
     chance = random.Random(seed)
     links = list(zip(pairs.tolist(), confidence.tolist(), strict=True))
-    numbers = list(range(len(records)))
+    numbers = list(range(count))
     chance.shuffle(links)
     chance.shuffle(numbers)
     bonds = [Bond(key_of(a), key_of(b), Tier.PROBABILISTIC, round(sure, 6), 0, 0) for (a, b), sure in links]
     standings = {key_of(number): Standing(key_of(number)) for number in numbers}
-    found = resolve(standings, bonds, _POLICY, Odds(records, model).across)
+    found = resolve(standings, bonds, _POLICY, odds.across)
     return [frozenset(map(number_of, cluster)) for cluster in found.clusters]

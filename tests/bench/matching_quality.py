@@ -24,7 +24,7 @@ from service.matching.model import Model, built_in
 from service.matching.pairs import Indices, blocked_pairs, random_pairs
 from service.matching.score import Scores, score_codes, score_levels
 from service.matching.train import RANDOM_PAIRS, Compared, Refused, calibration_of, compared, fitted, model_of, train
-from tests.bench.matching_profiles import profiles
+from tests.bench.matching_profiles import Odds, profiles
 from tests.bench.matching_rivals import plain_levels, splink
 from tests.bench.matching_sets import FEBRL, Labelled, Quality, best_of, febrl, of_clusters, of_links, seeded_world
 
@@ -99,9 +99,8 @@ def _links(report: Report, judged: str, scores: Scores, same: np.ndarray, matche
 
 def _profiles(report: Report, judged: str, labelled: Labelled, model: Model, pairs: Indices, scores: Scores) -> Quality:
     kept = scores.confidence >= LINK
-    found = [
-        profiles(labelled.records, model, pairs[kept], scores.confidence[kept], SEED + order) for order in range(ORDERS)
-    ]
+    odds, count = Odds(labelled.records, model), len(labelled.records)
+    found = [profiles(odds, count, pairs[kept], scores.confidence[kept], SEED + order) for order in range(ORDERS)]
     quality = of_clusters(found[0], labelled.persons, labelled.matches)
     report.quality(f"{judged}: profiles", quality)
     alike = len({frozenset(one) for one in found})
