@@ -17,7 +17,7 @@ from service.matching.model import Floats, rising
 from service.matching.score import add_rarity, log_likelihoods
 
 SAME, HOUSEHOLD, UNRELATED = range(3)
-ROUNDS_MAX, STILL = 200, 1e-5
+ROUNDS_MAX, STILL = 150, 2e-5
 _START_SAME = np.array([0.04, 0.02, 0.06, 0.88])
 _START_HOUSEHOLD = np.array([0.05, 0.02, 0.03, 0.90])
 _PRIOR_PAIRS = 20.0  # how many pairs the start of a class counts for, so that a class without pairs keeps its shape

@@ -67,9 +67,7 @@ class Rarity:
             **{
                 name: {
                     "rest": common.rest,
-                    "names": {
-                        f"{token:016x}": log for token, log in zip(common.tokens.tolist(), common.log, strict=True)
-                    },
+                    "names": dict(zip(map("{:016x}".format, common.tokens.tolist()), common.log.tolist(), strict=True)),
                 }
                 for name, common in zip(NAMES, (self.given_name, self.family_name), strict=True)
             },

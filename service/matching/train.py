@@ -21,9 +21,9 @@ from service.matching.score import score_levels
 
 MATCHES_MIN = 200
 ERROR_MAX = 0.05
-RANDOM_PAIRS = 400_000
+RANDOM_PAIRS, RANDOM_PAIRS_OF_HALF = 400_000, 100_000
 PAIRS_MAX = 3_000_000
-_CHUNK = 200_000  # pairs compared at a time
+_CHUNK = 16_384  # pairs compared at a time; their levels fit in a cache
 _CHANCE_ROUNDS = 3
 BINS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999, 1.0)
 _CURVE = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.925, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999)
@@ -74,7 +74,7 @@ def train(
     """
     if len(records) < 2:
         return Refused("there are no two records to compare")
-    found = _fitted(records, seed, progress)
+    found = _fitted(records, seed, RANDOM_PAIRS, progress)
     model = model_of(found, name, version, len(records), population or len(records))
     if (refusal := refused(found, model.expected_matches)) is not None:
         return refusal
@@ -101,7 +101,7 @@ class Fitted:
     rarity: Rarity | None
 
 
-def _fitted(records: Sequence[Encoded], seed: int, progress: Progress) -> Fitted:
+def _fitted(records: Sequence[Encoded], seed: int, randoms: int, progress: Progress) -> Fitted:
     codes = stack(records)
     chosen = blocked_pairs(records)
     if len(chosen) > PAIRS_MAX:
@@ -109,7 +109,7 @@ def _fitted(records: Sequence[Encoded], seed: int, progress: Progress) -> Fitted
     rarity = rarity_of(codes, records[0].version)
     blocked = compared(codes, chosen, rarity)
     progress(0.3)
-    by_random = compared(codes, random_pairs(len(records), RANDOM_PAIRS, seed), rarity)
+    by_random = compared(codes, random_pairs(len(records), randoms, seed), rarity)
     progress(0.5)
     return fitted(blocked, by_random, len(records), rarity)
 
@@ -208,7 +208,7 @@ def _by_halves(records: Sequence[Encoded], model: Model, seed: int, progress: Pr
     halves = [[records[i] for i in sorted(part.tolist())] for part in (order[::2], order[1::2])]
     found = []
     for i, half in enumerate(halves):
-        made = _fitted(half, seed, lambda _: None)
+        made = _fitted(half, seed, RANDOM_PAIRS_OF_HALF, lambda _: None)
         if made.posterior[:, SAME].sum() < MATCHES_MIN / 8:
             return None
         found.append(model_of(made, model.name, model.version, len(half), len(records)))
