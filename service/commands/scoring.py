@@ -7,11 +7,11 @@ from typing import Final
 
 import numpy as np
 
-from service.matching.compare import levels, stack
+from service.matching.compare import stack
 from service.matching.encode import Encoded
-from service.matching.fields import FIELDS, MISSING
+from service.matching.fields import FIELDS
 from service.matching.model import Model
-from service.matching.score import Scored, Scores, score_levels
+from service.matching.score import Scored, Scores, score_codes
 from service.model.records import Likeness
 
 _DECIMALS: Final = 6
@@ -23,15 +23,13 @@ class ModelScorer:
 
     def __init__(self, model: Model, fields: Collection[str] = FIELDS) -> None:
         self.model = model
-        self._left_out = [i for i, name in enumerate(FIELDS) if name not in fields]
+        self._fields = frozenset(fields)
 
     def scores(self, a: Sequence[Encoded], b: Sequence[Encoded]) -> Scores:
         """The pairs (a[i], b[i]), which must be under one key."""
         both = stack([*a, *b])
-        found = levels(both[: len(a)], both[len(a) :])
-        if self._left_out:
-            found[:, self._left_out] = MISSING
-        return score_levels(self.model, found)
+        version = a[0].version if a else 0
+        return score_codes(self.model, both[: len(a)], both[len(a) :], version, self._fields)
 
     def scored(self, a: Encoded, b: Encoded) -> Scored:
         """One pair with all that is to be told of it."""

@@ -36,6 +36,7 @@ _UNIT = re.compile(
 )
 _FRONT = re.compile(r"^(?:no\.?\s*)?((?:\d+\s*/\s*)?\d+\s?[a-z]?(?:\s*-\s*\d+)?)[\s,]+(?=\D)", re.IGNORECASE)
 _BACK = re.compile(r"^(\D.*?)[\s,]+(\d+\s?[a-z]?)$", re.IGNORECASE)
+_MORE_THAN_A_STREET = re.compile(r"[\d,]")
 _POSTCODE = re.compile(r"\b([A-Z]{1,2}\d[A-Z\d]?\s?\d[A-Z]{2}|\d{4,6})\b", re.IGNORECASE)
 _NUMBER = re.compile(r"(\d+)\s*([a-z]?)(?![a-z])", re.IGNORECASE)
 _JUNK_CODES = frozenset(("1234", "12345", "123456"))
@@ -57,7 +58,7 @@ def split_street(text: str) -> Address:
     of four to six digits is the postcode, and the first words are the place.
     """
     text = text.strip()
-    if not any(mark.isdigit() or mark == "," for mark in text):
+    if not _MORE_THAN_A_STREET.search(text):
         return Address(street=text)
     parts = [part.strip() for part in _UNIT.sub("", text).split(",") if part.strip()]
     if not parts:

@@ -19,6 +19,7 @@ Words = npt.NDArray[np.uint64]
 CLOSE_DICE, SIMILAR_DICE = 0.70, 0.50
 _INITIAL_BITS = 2  # a filter of one letter pair
 _WORD_BITS_MIN = 8  # a shorter word is part of too many names
+_NAMES = ("given_name", "family_name")
 _TOKEN = {name: i for i, name in enumerate(TOKENS)}
 _BLOOM = {name: i for i, name in enumerate(BLOOMS)}
 
@@ -37,6 +38,8 @@ def levels(a: Codes, b: Codes) -> Levels:
     for i, name in enumerate(FIELDS):
         compared = _BY_NUMBER[name](a, b) if name in _BY_NUMBER else _texts(a, b, name)
         compared[_same(a, b, name, name)] = EQUAL
+        if name in _NAMES:
+            compared[_are_initials(a, b, name)] = SIMILAR
         found[:, i] = np.where(present >> np.uint16(i) & 1, compared, MISSING)
     _uncross(found, a, b)
     return found
@@ -48,10 +51,16 @@ def _same(a: Codes, b: Codes, left: str, right: str) -> Flags:
     return found
 
 
+def _are_initials(a: Codes, b: Codes, name: str) -> Flags:
+    """Both have no more than the same initial: that is not yet the same name."""
+    bits = np.bitwise_count(a["bloom"][:, _BLOOM[name]]).sum(axis=1)
+    found: Flags = _same(a, b, name, name) & (bits <= _INITIAL_BITS)
+    return found
+
+
 def _texts(a: Codes, b: Codes, name: str) -> Levels:
     """By the letter pairs in common; equality is not looked at."""
-    named = name in ("given_name", "family_name")
-    found = _overlap(a["bloom"][:, _BLOOM[name]], b["bloom"][:, _BLOOM[name]], named)
+    found = _overlap(a["bloom"][:, _BLOOM[name]], b["bloom"][:, _BLOOM[name]], name in _NAMES)
     if name == "given_name":
         found[_same(a, b, "root", "root")] = CLOSE
     return found

@@ -11,6 +11,7 @@ import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
+from operator import add
 from string import ascii_lowercase
 from typing import Literal
 
@@ -54,7 +55,11 @@ CODE = np.dtype(
         ("phone", "<u4", (PHONE_MARKS + 1,)),
     ]
 )
-_PACK = struct.Struct(f"<H{len(TOKENS)}Q")
+_NO_TOKEN, _NO_BLOOM = bytes(8), bytes(16)
+# Both names, so that swapped ones are found; a birth date and the same with day and month swapped.
+_DOMAINS = {"given_name": "name", "family_name": "name", "birth_swapped": "birth_date"}
+_TOKEN_DOMAINS = [(name, _DOMAINS.get(name, name)) for name in TOKENS]
+_BLOOM_DOMAINS = [(name, _DOMAINS.get(name, name)) for name in BLOOMS]
 _HEAD = struct.Struct("<BHB")
 _FORMAT = 1
 _PHONE_DIGITS = 8  # from the end, so that a country code that is left out makes no difference
@@ -113,7 +118,7 @@ class Encoder:
         self.version = version
         self.keep = keep
         self._key = blake2b(key, digest_size=32, person=b"matching").digest()
-        self._pairs: dict[str, int] = {}
+        self._pairs: dict[str, dict[str, int]] = {_DOMAINS.get(name, name): {} for name in BLOOMS}
 
     def _token(self, domain: str, value: str, nbytes: int = 8) -> bytes:
         """Bytes that stand for a value within a domain."""
@@ -121,18 +126,20 @@ class Encoder:
 
     def _bloom(self, domain: str, text: str) -> bytes:
         """A filter of the letter pairs of each word, its ends marked; of an initial only the mark and the letter."""
-        bits = 0
+        known, bits = self._pairs[domain], 0
         for word in text.split():
             marked = f"^{word}$" if len(word) > 1 else f"^{word}"
-            for i in range(len(marked) - 1):
-                pair = f"{domain}\x1f{marked[i : i + 2]}"
-                found = self._pairs.get(pair)
-                if found is None:
-                    digest = self._token("pair", pair)
-                    found = 1 << digest[0] % _BLOOM_BITS | 1 << digest[1] % _BLOOM_BITS
-                    self._pairs[pair] = found
-                bits |= found
+            for pair in map(add, marked, marked[1:]):
+                found = known.get(pair)
+                bits |= self._learned(domain, pair) if found is None else found
         return bits.to_bytes(16, "little")
+
+    def _learned(self, domain: str, pair: str) -> int:
+        """The bits of a letter pair, kept from then on."""
+        digest = self._token("pair", f"{domain}\x1f{pair}")
+        found = 1 << digest[0] % _BLOOM_BITS | 1 << digest[1] % _BLOOM_BITS
+        self._pairs[domain][pair] = found
+        return found
 
     def _near(self, domain: str, value: str, marks: int, nbytes: int) -> bytes:
         """Tokens of `value` with one of at most `marks` marks left out, and one of its marks in order.
@@ -159,14 +166,14 @@ class Encoder:
         }
         present = sum(1 << i for i, name in enumerate(FIELDS) if name in normal.values)
         tokens = [
-            int.from_bytes(self._token(_DOMAINS.get(name, name), value), "little")
-            if (value := compared.get(name))
-            else 0
-            for name in TOKENS
+            self._token(domain, value) if (value := compared.get(name)) else _NO_TOKEN
+            for name, domain in _TOKEN_DOMAINS
         ]
         texts = {**normal.values, "street": street.split("|")[0], "email": get("email").split("@")[0]}
-        blooms = [self._bloom(_DOMAINS.get(name, name), texts.get(name, "")) for name in BLOOMS]
-        code = _PACK.pack(present, *tokens) + b"".join(blooms) + self._near_numbers(birth, phone, normal)
+        blooms = [
+            self._bloom(domain, text) if (text := texts.get(name)) else _NO_BLOOM for name, domain in _BLOOM_DOMAINS
+        ]
+        code = b"".join((present.to_bytes(2, "little"), *tokens, *blooms, self._near_numbers(birth, phone, normal)))
         keys = tuple(self._token("block", value) for value in blocking_values(normal))
         return Encoded(self.version, code, keys, normal.values if self.keep == "plain" else None)
 
@@ -191,7 +198,3 @@ def _parts(birth: str) -> Iterator[str]:
         yield "-" + birth[4:]
         yield birth[:4] + "-" + birth[6:]
         yield birth[:6] + "-"
-
-
-# Both names, so that swapped ones are found; a birth date and the same with day and month swapped.
-_DOMAINS = {"given_name": "name", "family_name": "name", "birth_swapped": "birth_date"}

@@ -31,6 +31,19 @@ CLASSES = ("same", "household", "unrelated")
 LENGTH_MAX = 256  # characters of a value that are looked at
 
 
+_SPELT = {
+    "given_name": name_of,
+    "family_name": name_of,
+    "birth_date": birth_date_of,
+    "house_number": house_number_of,
+    "suburb": city_of,
+    "postcode": postcode_of,
+    "city": city_of,
+    "country": country_of,
+    "email": email_of,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Normal:
     """A record's values in one spelling; a field that is missing, or junk, is not in `values`."""
@@ -57,20 +70,14 @@ def normalise(attributes: Mapping[str, str]) -> Normal:
 
     A street that holds the whole address is split; what it yields fills only fields that are missing.
     """
-    given = {name: text[:LENGTH_MAX] for name, text in attributes.items() if isinstance(text, str)}
-    country = country_of(given.get("country", ""))
-    address = split_street(given.get("street", ""))
-    found = {
-        "given_name": name_of(given.get("given_name", "")),
-        "family_name": name_of(given.get("family_name", "")),
-        "birth_date": birth_date_of(given.get("birth_date", "")),
-        "house_number": house_number_of(given.get("house_number", "")) or address.house_number,
-        "street": street_of(address.street),
-        "suburb": city_of(given.get("suburb", "")) or city_of(address.place),
-        "postcode": postcode_of(given.get("postcode", "")) or postcode_of(address.postcode),
-        "city": city_of(given.get("city", "")),
-        "country": country,
-        "phone": phone_of(given.get("phone", ""), country),
-        "email": email_of(given.get("email", "")),
-    }
+    given = {name: text[:LENGTH_MAX] for name, text in attributes.items() if text and isinstance(text, str)}
+    get = given.get
+    found = {name: spelt(text) for name, spelt in _SPELT.items() if (text := get(name))}
+    address = split_street(get("street", ""))
+    found["house_number"] = found.get("house_number") or address.house_number
+    found["street"] = street_of(address.street)
+    found["suburb"] = found.get("suburb") or city_of(address.place)
+    found["postcode"] = found.get("postcode") or postcode_of(address.postcode)
+    if phone := get("phone"):
+        found["phone"] = phone_of(phone, found.get("country", ""))
     return Normal(MappingProxyType({name: value for name, value in found.items() if value}))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
@@ -12,7 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
+from service.matching.features import FEATURES
 from service.matching.fields import CLASSES, EQUAL, FIELDS, LEVELS
+from service.matching.rarity import Rarity
 
 Floats = npt.NDArray[np.float64]
 TOLD = LEVELS[1:]  # the levels of a field that both records have
@@ -56,9 +58,10 @@ class Threshold:
 class Model:
     """One version of a model; it never changes.
 
-    `probabilities`: classes x fields x TOLD, each row adding up to 1. `prior`: the share of CLASSES among all pairs of
-    `population` records. `rest`: the shares of household and unrelated among pairs that come up for comparison, which
-    is what weights are against. Raises ValueError where a table has another shape.
+    `probabilities`: classes x FEATURES x TOLD, each row adding up to 1. `prior`: the share of CLASSES among all pairs
+    of `population` records. `fields`: classes x FIELDS x TOLD, the same of each field by itself. `weights`, made of
+    these: FIELDS x LEVELS, the log-odds that a level adds of one person against the rest. `rarity`: of names, where it
+    is known. Raises ValueError where a table has another shape.
     """
 
     name: str
@@ -66,7 +69,8 @@ class Model:
     probabilities: Floats
     prior: tuple[float, float, float]
     population: int
-    rest: tuple[float, float]
+    fields: Floats
+    rarity: Rarity | None = None
     expected_matches: float = 0.0
     calibration: Calibration = Calibration(0.0, "halves")
     thresholds: tuple[Threshold, ...] = ()
@@ -75,13 +79,16 @@ class Model:
     weights: Floats = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if self.probabilities.shape != (len(CLASSES), len(FIELDS), len(TOLD)):
-            raise ValueError("a model has a table of classes, fields and levels")
-        tables = np.zeros((len(CLASSES), len(FIELDS), len(LEVELS)))
+        shapes = (self.probabilities.shape, self.fields.shape)
+        if shapes != ((len(CLASSES), len(FEATURES), len(TOLD)), (len(CLASSES), len(FIELDS), len(TOLD))):
+            raise ValueError(
+                "a model has a table of classes, features and levels, and one of classes, fields and levels"
+            )
+        tables = np.zeros((len(CLASSES), len(FEATURES), len(LEVELS)))
         tables[:, :, 1:] = np.log(self.probabilities)
         object.__setattr__(self, "log_tables", tables)
         object.__setattr__(self, "log_prior", np.log(np.array(self.prior)))
-        object.__setattr__(self, "weights", _weights(self.probabilities, self.rest))
+        object.__setattr__(self, "weights", weights_of(self.fields, self.prior))
 
     @property
     def full_name(self) -> str:
@@ -99,13 +106,11 @@ class Model:
         return {
             "name": self.name,
             "version": self.version,
-            "fields": {
-                name: {c: dict(zip(TOLD, row.tolist(), strict=True)) for c, row in zip(CLASSES, rows, strict=True)}
-                for name, rows in zip(FIELDS, self.probabilities.transpose(1, 0, 2), strict=True)
-            },
+            "fields": _by_name(FIELDS, self.fields),
+            "features": _by_name(FEATURES, self.probabilities),
             "prior": dict(zip(CLASSES, self.prior, strict=True)),
             "population": self.population,
-            "rest": list(self.rest),
+            "rarity": self.rarity and self.rarity.to_json(),
             "expected_matches": self.expected_matches,
             "calibration": {
                 "error": self.calibration.error,
@@ -118,17 +123,16 @@ class Model:
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Model:
         """What `to_json` gave. Raises KeyError, TypeError or ValueError for anything else."""
-        tables = [[[stored["fields"][f][c][level] for level in TOLD] for f in FIELDS] for c in CLASSES]
         same, household, unrelated = (float(stored["prior"][c]) for c in CLASSES)
-        of_households, of_unrelated = stored["rest"]
         calibration = stored["calibration"]
         return cls(
             name=str(stored["name"]),
             version=int(stored["version"]),
-            probabilities=np.array(tables, dtype=np.float64),
+            probabilities=_by_class(FEATURES, stored["features"]),
             prior=(same, household, unrelated),
             population=int(stored["population"]),
-            rest=(float(of_households), float(of_unrelated)),
+            fields=_by_class(FIELDS, stored["fields"]),
+            rarity=Rarity.from_json(stored["rarity"]) if stored["rarity"] else None,
             expected_matches=float(stored["expected_matches"]),
             calibration=Calibration(
                 float(calibration["error"]),
@@ -139,15 +143,27 @@ class Model:
         )
 
 
-def _weights(probabilities: Floats, rest: tuple[float, float]) -> Floats:
-    """Fields x LEVELS: log-odds of one person against the rest; a closer level never weighs less, missing weighs 0."""
-    same, household, unrelated = probabilities
-    against = (rest[0] * household + rest[1] * unrelated) / sum(rest)
+def _by_name(names: Sequence[str], table: Floats) -> dict[str, dict[str, dict[str, float]]]:
+    return {
+        name: {one: dict(zip(TOLD, row.tolist(), strict=True)) for one, row in zip(CLASSES, rows, strict=True)}
+        for name, rows in zip(names, table.transpose(1, 0, 2), strict=True)
+    }
+
+
+def _by_class(names: Sequence[str], stored: Mapping[str, Any]) -> Floats:
+    return np.array(
+        [[[stored[name][one][level] for level in TOLD] for name in names] for one in CLASSES], dtype=np.float64
+    )
+
+
+def weights_of(fields: Floats, prior: tuple[float, float, float]) -> Floats:
+    """FIELDS x LEVELS; a closer level never weighs less, missing weighs 0."""
+    same, household, unrelated = fields
+    rest = (prior[1] * household + prior[2] * unrelated) / (prior[1] + prior[2])
     found = np.zeros((len(FIELDS), len(LEVELS)))
-    found[:, 1:] = np.log(same / against)
-    for row, share in zip(found[:, 1:], same + against, strict=True):
-        row[:] = rising(row, share)
-    return found
+    for row, one, other in zip(found, same, rest, strict=True):
+        row[1:] = np.log(rising(one / other, other))
+    return np.round(found, 6)
 
 
 def rising(values: Floats, share: Floats) -> Floats:

@@ -14,14 +14,15 @@ _APOSTROPHES = str.maketrans("", "", "'`\u2019\u02bc")
 
 def name_of(text: str) -> str:
     """The words of a name in order, joined by blanks; '' for junk. An apostrophe joins, a hyphen parts."""
-    if not text or is_junk(plain(text)):
+    packed = plain(text.translate(_APOSTROPHES))
+    if not packed or is_junk(packed):
         return ""
-    words = plain(text.translate(_APOSTROPHES)).split()
+    words = packed.split()
     kept = [word for word in words if word not in _NO_NAME and not word.isdigit()] or [
         word for word in words if not word.isdigit()
     ]
     name = " ".join(kept)
-    return "" if is_junk(name) else name
+    return "" if name != packed and is_junk(name) else name
 
 
 def root_of(given_name: str) -> str:

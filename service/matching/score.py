@@ -5,7 +5,7 @@ A score is symmetric, and depends on nothing but the two records and the model; 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import NamedTuple
@@ -13,8 +13,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from service.matching.compare import Levels, levels, stack
+from service.matching.compare import Codes, Levels, levels, stack
 from service.matching.encode import Encoded
+from service.matching.features import FEATURES, features
 from service.matching.fields import CLASSES, DIFFERENT, EQUAL, FIELDS, LEVELS, MISSING
 from service.matching.model import Floats, Model
 
@@ -69,12 +70,31 @@ def score_many(model: Model, a: Sequence[Encoded], b: Sequence[Encoded]) -> Scor
     if not len(a) == len(b):
         raise ValueError("pairs have two ends")
     both = stack([*a, *b])
-    return score_levels(model, levels(both[: len(a)], both[len(a) :]))
+    version = next((record.version for record in a), 0)
+    return score_codes(model, both[: len(a)], both[len(a) :], version)
 
 
-def score_levels(model: Model, found: Levels) -> Scores:
-    """Scores of pairs whose levels are known: pairs x FIELDS."""
-    logs = log_likelihoods(model.log_tables, found) + model.log_prior
+def score_codes(model: Model, a: Codes, b: Codes, version: int, fields: Collection[str] = FIELDS) -> Scores:
+    """The pairs (a[i], b[i]) of stacked codes under the key of that version. `fields`: others are as if missing."""
+    found = told_levels(a, b, fields)
+    rarity = model.rarity
+    return score_levels(model, found, rarity.offsets(a, b, found) if rarity and rarity.version == version else None)
+
+
+def told_levels(a: Codes, b: Codes, fields: Collection[str] = FIELDS) -> Levels:
+    """Levels of the pairs (a[i], b[i]), those of other fields than these missing."""
+    found = levels(a, b)
+    left_out = [i for i, name in enumerate(FIELDS) if name not in fields]
+    if left_out:
+        found[:, left_out] = MISSING
+    return found
+
+
+def score_levels(model: Model, found: Levels, rarity: Floats | None = None) -> Scores:
+    """Scores of pairs whose levels are known: pairs x FIELDS. `rarity`: as `Rarity.offsets` gives it."""
+    logs = log_likelihoods(model.log_tables, features(found)) + model.log_prior
+    if rarity is not None:
+        add_rarity(logs, rarity)
     same, rest = logs[:, 0], np.logaddexp(logs[:, 1], logs[:, 2])
     log_odds = np.round(same - rest, _DECIMALS)
     shares = np.exp(logs - np.logaddexp(same, rest)[:, None])
@@ -83,11 +103,17 @@ def score_levels(model: Model, found: Levels) -> Scores:
 
 
 def log_likelihoods(tables: Floats, found: Levels) -> Floats:
-    """Pairs x classes, added up field by field. `tables`: classes x FIELDS x LEVELS."""
+    """Pairs x classes, added up one by one. `tables`: classes x FEATURES x LEVELS; `found`: pairs x FEATURES."""
     total = np.zeros((len(found), len(tables)))
-    for i in range(len(FIELDS)):
+    for i in range(len(FEATURES)):
         total += tables[:, i, :].T[found[:, i]]
     return total
+
+
+def add_rarity(logs: Floats, rarity: Floats) -> None:
+    """In place. A rare name is shared by chance less often: among strangers, and a given name in a household too."""
+    logs[:, 1] += rarity[:, 0]
+    logs[:, 2] += rarity.sum(axis=1)
 
 
 def confidence_of(log_odds: Floats) -> Floats:
@@ -129,9 +155,9 @@ def what_would_make(
     Only levels that agree more than now, or are told at all, where `target` is above the confidence; only levels that
     agree less where it is below. Empty where nothing would. `fields`: those that may be told.
     """
-    found = levels(stack([a]), stack([b]))[0]
-    now = float(score_levels(model, found[None, :]).confidence[0])
-    up = now < target
+    x, y = stack([a]), stack([b])
+    found = told_levels(x, y, fields)[0]
+    up = bool(score_codes(model, x, y, a.version, fields).confidence[0] < target)
     for many in (1, 2):
         steps = [
             Step(tuple((FIELDS[i], LEVELS[EQUAL if up else DIFFERENT]) for i in chosen), after)

@@ -11,17 +11,19 @@ import numpy.typing as npt
 
 from service.matching.compare import Codes, Levels, levels, stack
 from service.matching.encode import Encoded
+from service.matching.features import NAMESAKES, PERSONAL, features
 from service.matching.fields import FIELDS
-from service.matching.mixture import HOUSEHOLD, PERSONAL, SAME, UNRELATED, Mixture, by_chance, fit, patterns_of, start
+from service.matching.mixture import HOUSEHOLD, SAME, UNRELATED, Mixture, by_chance, fit, patterns_of, start
 from service.matching.model import Bin, Calibration, Floats, Model, Threshold
 from service.matching.pairs import Indices, blocked_pairs, random_pairs
+from service.matching.rarity import NAMES, Rarity, rarity_of
 from service.matching.score import score_levels
 
 MATCHES_MIN = 200
 ERROR_MAX = 0.05
-RANDOM_PAIRS = 400_000
+RANDOM_PAIRS, RANDOM_PAIRS_OF_HALF = 400_000, 100_000
 PAIRS_MAX = 3_000_000
-_CHUNK = 200_000  # pairs compared at a time
+_CHUNK = 16_384  # pairs compared at a time; their levels fit in a cache
 _CHANCE_ROUNDS = 3
 BINS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999, 1.0)
 _CURVE = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.925, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999)
@@ -37,14 +39,23 @@ class Refused:
     expected_matches: float = 0.0
 
 
-def compare_pairs(codes: Codes, pairs: Indices) -> Levels:
-    """Levels of many pairs, a chunk at a time."""
-    found = [levels(codes[part[:, 0]], codes[part[:, 1]]) for part in _chunks(pairs)]
-    return np.concatenate(found) if found else np.zeros((0, len(FIELDS)), dtype=np.uint8)
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Levels of pairs, pairs x FIELDS, and how rare their names are, pairs x names."""
+
+    levels: Levels
+    rarity: Floats
 
 
-def _chunks(pairs: Indices) -> list[Indices]:
-    return [pairs[i : i + _CHUNK] for i in range(0, len(pairs), _CHUNK)]
+def compared(codes: Codes, pairs: Indices, rarity: Rarity | None = None) -> Compared:
+    """Many pairs of records, a chunk at a time."""
+    found, offsets = [np.zeros((0, len(FIELDS)), dtype=np.uint8)], [np.zeros((0, len(NAMES)))]
+    for start_at in range(0, len(pairs), _CHUNK):
+        part = pairs[start_at : start_at + _CHUNK]
+        a, b = codes[part[:, 0]], codes[part[:, 1]]
+        found.append(levels(a, b))
+        offsets.append(rarity.offsets(a, b, found[-1]) if rarity else np.zeros((len(part), len(NAMES))))
+    return Compared(np.concatenate(found), np.concatenate(offsets))
 
 
 def train(
@@ -63,7 +74,7 @@ def train(
     """
     if len(records) < 2:
         return Refused("there are no two records to compare")
-    found = _fitted(records, seed, progress)
+    found = _fitted(records, seed, RANDOM_PAIRS, progress)
     model = model_of(found, name, version, len(records), population or len(records))
     if (refusal := refused(found, model.expected_matches)) is not None:
         return refusal
@@ -78,52 +89,66 @@ def train(
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """A mixture, and the probability of each class for the pairs that it was fitted to."""
+    """A mixture, and the probability of each class for the pairs that it was fitted to.
+
+    `chance`: FIELDS x TOLD, of random pairs without those of one person or household.
+    """
 
     mixture: Mixture
     posterior: Floats
-    total: float
+    blocked: Levels
+    chance: Floats
+    rarity: Rarity | None
 
 
-def _fitted(records: Sequence[Encoded], seed: int, progress: Progress) -> Fitted:
+def _fitted(records: Sequence[Encoded], seed: int, randoms: int, progress: Progress) -> Fitted:
     codes = stack(records)
     chosen = blocked_pairs(records)
     if len(chosen) > PAIRS_MAX:
         chosen = blocked_pairs(records, 20)
-    blocked = compare_pairs(codes, chosen)
+    rarity = rarity_of(codes, records[0].version)
+    blocked = compared(codes, chosen, rarity)
     progress(0.3)
-    by_random = compare_pairs(codes, random_pairs(len(records), RANDOM_PAIRS, seed))
+    by_random = compared(codes, random_pairs(len(records), randoms, seed), rarity)
     progress(0.5)
-    return fitted(blocked, by_random, len(records))
+    return fitted(blocked, by_random, len(records), rarity)
 
 
-def fitted(blocked: Levels, by_random: Levels, records: int) -> Fitted:
+def fitted(
+    blocked: Compared, by_random: Compared, records: int, rarity: Rarity | None = None, *, households: bool = True
+) -> Fitted:
     """Fit to levels. Random pairs hold some of one person or household: they are weighed out once these are known."""
     total = records * (records - 1) / 2
-    patterns, randoms = patterns_of(blocked), patterns_of(by_random)
-    mixture = start(by_chance(randoms.levels, randoms.counts), total, records)
+    patterns = patterns_of(features(blocked.levels), blocked.rarity)
+    randoms = patterns_of(features(by_random.levels), by_random.rarity)
+    mixture = start(by_chance(randoms.levels, randoms.counts), total, records if households else 0, records)
     for _ in range(_CHANCE_ROUNDS):
         mixture = fit(patterns, mixture, total)
-        weights = randoms.counts * mixture.posterior(randoms.levels)[:, UNRELATED]
+        weights = randoms.counts * mixture.posterior(randoms)[:, UNRELATED]
         tables = mixture.tables.copy()
         tables[UNRELATED] = by_chance(randoms.levels, weights)
+        strangers = patterns.counts * mixture.posterior(patterns)[:, UNRELATED]
+        tables[UNRELATED, NAMESAKES] = by_chance(patterns.levels, strangers)[NAMESAKES]
         mixture = Mixture(tables, mixture.shares)
     mixture = fit(patterns, mixture, total)
-    return Fitted(mixture, mixture.posterior(patterns.levels)[patterns.of], total)
+    chance = by_chance(by_random.levels, mixture.posterior(randoms)[randoms.of, UNRELATED])
+    return Fitted(mixture, mixture.posterior(patterns)[patterns.of], blocked.levels, chance, rarity)
 
 
 def model_of(found: Fitted, name: str, version: int, records: int, population: int) -> Model:
     """The model; its prior falls with the population as pairs of one person become rarer among all pairs."""
     shares = found.mixture.shares[:UNRELATED] * (records - 1) / max(population - 1, 1)
     compared = np.maximum(found.posterior.sum(axis=0), 1.0)
-    households = float(min(compared[HOUSEHOLD] / (compared[HOUSEHOLD] + compared[UNRELATED]), 0.5))
     model = Model(
         name=name,
         version=version,
         probabilities=found.mixture.tables,
         prior=(float(shares[SAME]), float(shares[HOUSEHOLD]), float(1 - shares.sum())),
         population=population,
-        rest=(households, 1 - households),
+        fields=np.stack(
+            [by_chance(found.blocked, weights) for weights in found.posterior.T[:UNRELATED]] + [found.chance]
+        ),
+        rarity=found.rarity,
         expected_matches=round(float(compared[SAME]), 1),
     )
     return replace(model, thresholds=curve(found.posterior[:, SAME]))
@@ -183,12 +208,13 @@ def _by_halves(records: Sequence[Encoded], model: Model, seed: int, progress: Pr
     halves = [[records[i] for i in sorted(part.tolist())] for part in (order[::2], order[1::2])]
     found = []
     for i, half in enumerate(halves):
-        made = _fitted(half, seed, lambda _: None)
+        made = _fitted(half, seed, RANDOM_PAIRS_OF_HALF, lambda _: None)
         if made.posterior[:, SAME].sum() < MATCHES_MIN / 8:
             return None
         found.append(model_of(made, model.name, model.version, len(half), len(records)))
         progress(0.7 + 0.15 * i)
-    pairs = compare_pairs(stack(records), blocked_pairs(records))
-    first, second = (score_levels(one, pairs).confidence for one in found)
+    codes, pairs = stack(records), blocked_pairs(records)
+    pair_levels = compared(codes, pairs, model.rarity)
+    first, second = (score_levels(one, pair_levels.levels, pair_levels.rarity).confidence for one in found)
     progress(1.0)
     return calibration_of(first, second, "halves")

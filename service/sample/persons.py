@@ -28,6 +28,7 @@ for _short, _root in ROOTS.items():
     if _short != _root:
         _SHORT_FORMS.setdefault(_root, []).append(_short)
 
+GROWN_UP = 2008  # who was born later has the phone and the mail of the household
 # How often a source has a field at all.
 _TOLD = {
     "given_name": 0.95,
@@ -160,8 +161,8 @@ class Population:
             ]
         else:
             members = self._family(addresses, family)
-        landline = self._phone() if happens(0.5) else ""
-        shared_mail = self._email(members[0]) if len(members) > 1 and happens(0.1) else ""
+        landline = self._phone() if happens(0.6) else ""
+        shared_mail = self._email(members[0]) if len(members) > 1 and happens(0.2) else ""
         for member in members:
             self._reachable(member, landline, shared_mail)
         return members
@@ -209,10 +210,11 @@ class Population:
         happens = self._draws.happens
         person.phones = [self._phone() for _ in range(2 if happens(0.25) else 1)]
         person.emails = [self._email(person) for _ in range(2 if happens(0.3) else 1)]
-        if landline and happens(0.5):
-            person.phones.append(landline)
+        is_child = person.birth[0] > GROWN_UP
+        if landline and happens(0.7):
+            person.phones.insert(0 if is_child or happens(0.4) else 1, landline)
         if shared_mail:
-            person.emails.append(shared_mail)
+            person.emails.insert(0 if is_child else 1, shared_mail)
 
     # ---- records
 
