@@ -140,7 +140,7 @@ def flip_due(world: World, keys: Collection[IdentifierKey] = ()) -> Step:
         if len(weak) < len(known) or at in grants.values():
             yield SETTLE
     world.now = now
-    return SweepReceipt(len(due) + len(grants), more=world.behind)
+    return SweepReceipt(len(due) + len(grants))
 
 
 def _due_around(
@@ -194,4 +194,4 @@ def expire_due(world: World, change: ExpireDue) -> Step:
     """Work out anew until when profiles hold; what has fallen due around them was flipped before."""
     world.touched.update(key for key in change.keys if world.state(key).profile is not None)
     yield SETTLE
-    return SweepReceipt(0, more=world.behind)
+    return SweepReceipt(0)
