@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from service.api.auth import Keyring
+from service.api.event_services import EventServices
 from service.api.webhook_signature import WebhookKeys
 from service.commands.account import Pseudonym
 from service.commands.explain import Explainer
@@ -88,6 +89,7 @@ class Services:
     simulator: Simulator
     requests: SubjectRequests
     matching: Matching
+    events: EventServices
 
     def time_of(self, text: str | None) -> int | None:
         """`as_of` of a query in ms, None for now or a moment ahead. Raises Invalid."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
+from service.commands.capture import CaptureLoaded, CaptureWanted
 from service.commands.desk import DeskLoaded, DeskWanted
 from service.commands.dossiers import DossiersLoaded
 from service.model.evidence import Assertion, Hand, Link, Reason
@@ -27,7 +28,7 @@ class Wanted:
     `ends_of`: of the active links of these identifiers only where they lead and when they end. `dossiers`: of these
     identifiers. `blocks`: the size of each block, and where it holds no more than that many, its members' dossiers.
     `matched`: all links of these identifiers that follow from records, with the other ends. `models`: all versions of
-    these names.
+    these names. `capture`: what is known of events.
     """
 
     identifiers: set[IdentifierKey] = field(default_factory=set)
@@ -45,12 +46,12 @@ class Wanted:
     blocks: dict[Block, int] = field(default_factory=dict)
     matched: set[IdentifierKey] = field(default_factory=set)
     models: set[str] = field(default_factory=set)
+    capture: CaptureWanted = field(default_factory=CaptureWanted)
 
     def __bool__(self) -> bool:
         named = (self.identifiers, self.pairs, self.links, self.links_of, self.profiles, self.ids, self.assertions)
-        return (
-            any((*named, self.ends_of, self.dossiers, self.blocks, self.matched, self.models)) or self.desk is not None
-        )
+        compared = (self.ends_of, self.dossiers, self.blocks, self.matched, self.models)
+        return any((*named, *compared)) or self.desk is not None or bool(self.capture)
 
     def add(self, other: Wanted) -> None:
         """Want what `other` wants as well."""
@@ -68,6 +69,7 @@ class Wanted:
         self.blocks |= other.blocks
         self.matched |= other.matched
         self.models |= other.models
+        self.capture.add(other.capture)
 
 
 @dataclass(slots=True)
@@ -100,3 +102,4 @@ class Loaded:
     tombs: dict[IdentifierKey, Tomb] = field(default_factory=dict)
     records: DossiersLoaded = field(default_factory=DossiersLoaded)
     models: list[KeptModel] = field(default_factory=list)
+    capture: CaptureLoaded = field(default_factory=CaptureLoaded)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from service.model.decision import Decision
+from service.model.events import EventReceipt, QuarantineEvent, RecordEvent, RegisterSchema, SchemaReceipt
 from service.model.evidence import Assertion, ConsentRecord, ConsentState, Link, Method, Reason, Verdict
 from service.model.identifiers import AssertionId, IdentifierKey, LinkId, ProfileId
 from service.model.matching_models import ModelChange, ModelReceipt
@@ -270,6 +271,9 @@ Said = (
     | Restore
     | Disclose
     | RecordChange
+    | RecordEvent
+    | QuarantineEvent
+    | RegisterSchema
 )
 PolicyAct = DraftPolicy | ActivatePolicy | ResolveAnew | LookAgain | ModelChange
 Evidence = Said | PolicyAct
@@ -330,10 +334,9 @@ class RevocationReceipt:
 
 @dataclass(frozen=True, slots=True)
 class SweepReceipt:
-    """How many links were flipped, and whether more are due."""
+    """How many links and grants of linking were flipped, or profiles looked at."""
 
     flipped: int
-    more: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -392,6 +395,8 @@ Receipt = (
     | DiscloseReceipt
     | RecordReceipt
     | ModelReceipt
+    | EventReceipt
+    | SchemaReceipt
 )
 
 
