@@ -23,6 +23,7 @@ from service.api.context import Health, Services
 from service.api.items import consent_item, link_item
 from service.api.joined import JoinedProtocol
 from service.api.webhook_signature import WebhookKeys
+from service.assembly.events import event_services
 from service.assembly.matching import MatchingAssembly
 from service.cache.profiles import ProfileCache
 from service.clock import SystemClock, random_bytes
@@ -231,6 +232,7 @@ async def assembled(
             follower,
             Simulator(policies, ledger.look, births_under(secret), clock),
             GraphRequests(driver, database),
+            event_services(driver, database, secret, link_ids_under(secret)),
             matched,
         )
         seq = await founding.seq()

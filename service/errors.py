@@ -6,6 +6,7 @@
     │   ├── PersonalValueInUrl
     │   └── PurposeRequired
     ├── Invalid                      it can be read, and says something that can't be; with pointers
+    │   ├── IncompatibleSchema
     │   ├── PolicyExamplesFail       a policy's own examples do not hold
     │   ├── MatchingOff, MatchingKeyUnknown
     │   └── UnreadableWebhook        well signed; kept for inspection
@@ -14,12 +15,13 @@
     ├── NotAllowed
     ├── Unknown                      nothing of that name
     │   ├── UnknownIdentifier, UnknownProfile, UnknownLink, UnknownAssertion, UnknownReview, UnknownRevocation,
-    │   │   UnknownDecision, UnknownPolicy, UnknownAudience, UnknownRecord, UnknownModel
+    │   │   UnknownDecision, UnknownPolicy, UnknownAudience, UnknownEvent, UnknownQuarantined, UnknownSchema,
+    │   │   UnknownRecord, UnknownModel
     │   ├── UnknownProvider, UnknownSubjectRequest
     ├── Erased                       there was an answer, and it named a person who is erased
     ├── Conflict                     against what is in force now
     │   ├── AssertedDifferent, ProfileTooLarge, ReviewClosed, RequestInProgress, WebhookIdReused,
-    │   │   NothingToRollBack, SubjectRequestIdReused
+    │   │   NothingToRollBack, SchemaExists, SubjectRequestIdReused
     ├── TooLarge                     over a limit of the service
     │   ├── BodyTooLarge, TooManyItems
     ├── UnsupportedMedia
@@ -157,6 +159,13 @@ class PolicyExamplesFail(Invalid):
     says = "The policy's own examples do not hold under it."
 
 
+class IncompatibleSchema(Invalid):
+    """A version of a schema changes more than its number says; the pointers say what."""
+
+    code = "incompatible_schema"
+    says = "The schema changes more than its version number allows."
+
+
 class IdempotencyKeyReused(FabricError):
     """The same Idempotency-Key came with another body before."""
 
@@ -254,6 +263,27 @@ class UnknownPolicy(Unknown):
     says = "This version of the policy is not known."
 
 
+class UnknownEvent(Unknown):
+    """No event of this source and id."""
+
+    code = "unknown_event"
+    says = "There is no event of this source and id."
+
+
+class UnknownQuarantined(Unknown):
+    """Nothing in quarantine under this id."""
+
+    code = "unknown_quarantined"
+    says = "There is nothing in quarantine under this id."
+
+
+class UnknownSchema(Unknown):
+    """No schema of this type and version."""
+
+    code = "unknown_schema"
+    says = "There is no schema of this type and version."
+
+
 class UnknownAudience(Unknown):
     """The policy names no audience so."""
 
@@ -330,6 +360,13 @@ class WebhookIdReused(Conflict):
 
     code = "webhook_id_reused"
     says = "This webhook-id was used for another webhook."
+
+
+class SchemaExists(Conflict):
+    """A version of a schema was published with other content; versions are never changed."""
+
+    code = "schema_exists"
+    says = "This version exists with other content. Published versions are never changed."
 
 
 class NothingToRollBack(Conflict):

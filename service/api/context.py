@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from service.api.auth import Keyring
+from service.api.event_services import EventServices
 from service.api.webhook_signature import WebhookKeys
 from service.commands.account import Pseudonym
 from service.commands.explain import Explainer
@@ -87,6 +88,7 @@ class Services:
     follower: Follower
     simulator: Simulator
     requests: SubjectRequests
+    events: EventServices
     matching: Matching
 
     def time_of(self, text: str | None) -> int | None:

@@ -1,1 +1,1 @@
-"""Parts of the assembly, one an area; only `service.bootstrap` uses them."""
+"""Parts of the assembly that `service.bootstrap` puts together; each builds what one area needs."""

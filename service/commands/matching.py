@@ -18,7 +18,6 @@ from service.commands.world import Wanted, World
 from service.model.evidence import Link
 from service.model.identifiers import IdentifierKey, Pair, pair_of
 from service.model.records import SOURCE, Block, Dossier, Likeness, Matching
-from service.resolution.activity import due_of
 
 
 @dataclass(slots=True)
@@ -129,6 +128,8 @@ def _keeps_resting(world: World, key: IdentifierKey) -> bool:
 
 def _shares(world: World, link: Link, blocks: set[Block]) -> bool:
     kept = world.dossiers.kept
+    if link.a not in kept or link.b not in kept:
+        return False  # everybody in these blocks has been loaded
     return not blocks.isdisjoint(kept[link.a].blocks & kept[link.b].blocks)
 
 
@@ -160,7 +161,7 @@ def _join(world: World, matching: Matching, pair: Pair, like: Likeness) -> None:
         if told == (link.confidence, link.rule_version, link.observed_at, None):
             return
     reviewed = next((other.reviewed for other in world.links_between(pair) if other.reviewed), None)
-    world.set_link(replace(link, due=due_of(link, world.policy), reviewed=reviewed))
+    world.set_link(replace(link, reviewed=reviewed))
 
 
 def _end(world: World, link: Link) -> None:
@@ -179,7 +180,7 @@ def matches_of(world: World, key: IdentifierKey) -> Iterable[Link]:
         return
     for link_id in world.links_at.get(key, ()):
         link = world.links[link_id]
-        rests = link.inactive in ("link_not_permitted", "retracted")
+        rests = link.inactive == "retracted" or not all(world.state(end).linking for end in link.pair)
         if link.source == SOURCE and not rests and link.confidence >= matching.keep_above:
             yield link
 

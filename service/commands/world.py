@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from service.commands.capture import Capture
 from service.commands.desk import Deskwork
 from service.commands.dossiers import Dossiers
 from service.commands.loads import FOREVER as FOREVER
@@ -65,6 +66,7 @@ class World:
 
     def __init__(self, policy: Policy, births: Births, now: int, seq: int, desk: Desk | None = None) -> None:
         self.desk = Deskwork(desk or Desk())
+        self.capture = Capture()
         self.policy = policy
         self.dossiers = Dossiers(policy.matching.scorer if policy.matching else None)
         self.unlinked: dict[LinkId, float | None] = {}
@@ -161,6 +163,7 @@ class World:
         self.dossiers.take(wanted.dossiers, loaded.records)
         if loaded.desk is not None:
             self.desk.take(loaded.desk)
+        self.capture.take(wanted.capture, loaded.capture)
 
     def missing(self, wanted: Wanted) -> Wanted:
         """The part of `wanted` that is not here yet."""
@@ -176,6 +179,7 @@ class World:
             wanted.around,
             {key for key in wanted.ends_of if key not in self.ends_of},
             wanted.desk,
+            self.capture.missing(wanted.capture),
             {key for key in wanted.dossiers if key not in self.dossiers.kept},
             {block: size for block, size in wanted.blocks.items() if self.dossiers.lacks_block(block, size)},
             wanted.matched - self._matched_known,

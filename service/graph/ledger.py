@@ -18,6 +18,7 @@ from service.commands.world import Loaded, Wanted
 from service.control.tombstones import Tombstones
 from service.errors import StoreUnavailable
 from service.graph import audit, dossiers, erasing, models, newcomers, queries, records
+from service.graph.events import WRITE_CAPTURE, load_capture, plan_capture, rows_of_capture
 from service.graph.policies import desk_of, load_desk, write_desk
 from service.model.changes import Remembered, Revocation
 from service.model.evidence import Reason
@@ -93,6 +94,8 @@ class GraphTurn:
             loaded.assertions = [records.assertion_of(row) for row in rows]
         if wanted.desk is not None:
             loaded.desk = await load_desk(self._rows, wanted.desk)
+        if wanted.capture:
+            loaded.capture = await load_capture(self._rows, wanted.capture)
         if wanted.due:
             rows = await self._rows(queries.LOAD_DUE, now=now, limit=wanted.due)
             self._links(loaded, rows)
@@ -222,11 +225,16 @@ class GraphTurn:
         await self._run(queries.WRITE_MEMBERSHIPS, members)
         if plan.desk is not None:
             await write_desk(self._run, plan.desk, at)
+        if plan.capture is not None:
+            captured = rows_of_capture(plan.capture, at, self._tombstones)
+            await (await self._transaction.run(WRITE_CAPTURE, {"capture": captured})).consume()
 
     async def plan_write(self) -> None:
         """Run the common write, and those of consent and of stewards, with no rows."""
         none: dict[str, list[Any]] = {name: [] for name in queries.COMMON_WRITES}
         await (await self._transaction.run(queries.WRITE, {"turn": none})).consume()
+        await self._do(dossiers.WRITE_DOSSIERS, of={"gone": [], "rows": []})
+        await plan_capture(self._rows, self._transaction.run)
         for query in (queries.CREATE_CONSENTS, queries.CREATE_REVOCATIONS, queries.CREATE_ASSERTIONS):
             await (await self._transaction.run(query, {"rows": []})).consume()
 
@@ -349,7 +357,8 @@ class GraphLedger:
     async def plan_ahead(self) -> None:
         """Have the two large statements planned before anybody waits for them; nothing is read or written."""
         async with self.turn("", _PLAN_S_MAX) as turn:
-            await turn.load(Wanted(identifiers={IdentifierKey("")}), 0)
+            nobody = {IdentifierKey("")}
+            await turn.load(Wanted(identifiers=nobody, dossiers=nobody, blocks={0: 0}, matched=nobody), 0)
             await turn.plan_write()
 
     async def plan_erasure_ahead(self) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from service.model.decision import Decision
+from service.model.events import EventReceipt, QuarantineEvent, RecordEvent, RegisterSchema, SchemaReceipt
 from service.model.evidence import Assertion, ConsentRecord, ConsentState, Link, Method, Reason, Verdict
 from service.model.identifiers import AssertionId, IdentifierKey, LinkId, ProfileId
 from service.model.matching_models import ModelChange, ModelReceipt
@@ -269,6 +270,9 @@ Said = (
     | ExpireDue
     | Restore
     | Disclose
+    | RecordEvent
+    | QuarantineEvent
+    | RegisterSchema
     | RecordChange
 )
 PolicyAct = DraftPolicy | ActivatePolicy | ResolveAnew | LookAgain | ModelChange
@@ -330,10 +334,9 @@ class RevocationReceipt:
 
 @dataclass(frozen=True, slots=True)
 class SweepReceipt:
-    """How many links were flipped, and whether more are due."""
+    """How many links and grants of linking were flipped, or profiles looked at."""
 
     flipped: int
-    more: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -390,6 +393,8 @@ Receipt = (
     | PassReceipt
     | TraitsReceipt
     | DiscloseReceipt
+    | EventReceipt
+    | SchemaReceipt
     | RecordReceipt
     | ModelReceipt
 )
