@@ -232,8 +232,8 @@ async def assembled(
             follower,
             Simulator(policies, ledger.look, births_under(secret), clock),
             GraphRequests(driver, database),
-            matched,
             event_services(driver, database, secret, link_ids_under(secret)),
+            matched,
         )
         seq = await founding.seq()
         behind, buried = journal.refusals(seq), journal.buried(seq)

@@ -6,7 +6,8 @@
     │   ├── PersonalValueInUrl
     │   └── PurposeRequired
     ├── Invalid                      it can be read, and says something that can't be; with pointers
-    │   ├── IncompatibleSchema, PolicyExamplesFail
+    │   ├── IncompatibleSchema
+    │   ├── PolicyExamplesFail       a policy's own examples do not hold
     │   ├── MatchingOff, MatchingKeyUnknown
     │   └── UnreadableWebhook        well signed; kept for inspection
     ├── IdempotencyKeyReused

@@ -88,8 +88,8 @@ class Services:
     follower: Follower
     simulator: Simulator
     requests: SubjectRequests
-    matching: Matching
     events: EventServices
+    matching: Matching
 
     def time_of(self, text: str | None) -> int | None:
         """`as_of` of a query in ms, None for now or a moment ahead. Raises Invalid."""

@@ -66,13 +66,13 @@ ACTIONS: dict[type[Change], str] = {
     ObserveTraits: "traits.observed",
     LookAgain: "audiences.refreshed",
     Disclose: "subject.disclosed",
+    RecordEvent: "events.recorded",
+    QuarantineEvent: "events.quarantined",
+    RegisterSchema: "schema.registered",
     ObserveRecord: "records.observed",
     WithdrawRecord: "record.withdrawn",
     BeginTraining: "model.training",
     EndTraining: "model.trained",
-    RecordEvent: "events.recorded",
-    QuarantineEvent: "events.quarantined",
-    RegisterSchema: "schema.registered",
 }
 
 
@@ -108,16 +108,6 @@ def links_entry(origin: Origin, statuses: Mapping[str, int], links_sha256: str, 
 def _links(origin: Origin, done: Sequence[LinkReceipt], policy_version: int) -> list[Body]:
     digest = hashlib.sha256("\n".join(sorted(receipt.link_id for receipt in done)).encode()).hexdigest()
     return links_entry(origin, Counter(receipt.status for receipt in done), digest, policy_version)
-
-
-def _records(origin: Origin, done: Sequence[Receipt], policy_version: int) -> list[Body]:
-    """The one entry for all records of a request's share of a turn; none where every one of them was a duplicate."""
-    accepted = [r for r in done if isinstance(r, RecordReceipt) and r.status == "accepted"]
-    if not accepted:
-        return []
-    outcome = f"accepted {len(accepted)}, matches {sum(len(receipt.matches) for receipt in accepted)}"
-    body: Body = {"actor": origin.actor, "action": ACTIONS[ObserveRecord], "outcome": outcome}
-    return [body | {"policy_version": policy_version, "request_id": origin.request_id}]
 
 
 def _events(
@@ -160,6 +150,16 @@ def _events(
                 for key in change.event.identifiers
             ]
     return bodies
+
+
+def _records(origin: Origin, done: Sequence[Receipt], policy_version: int) -> list[Body]:
+    """The one entry for all records of a request's share of a turn; none where every one of them was a duplicate."""
+    accepted = [r for r in done if isinstance(r, RecordReceipt) and r.status == "accepted"]
+    if not accepted:
+        return []
+    outcome = f"accepted {len(accepted)}, matches {sum(len(receipt.matches) for receipt in accepted)}"
+    body: Body = {"actor": origin.actor, "action": ACTIONS[ObserveRecord], "outcome": outcome}
+    return [body | {"policy_version": policy_version, "request_id": origin.request_id}]
 
 
 def _decision(change: Decide, receipt: DecisionReceipt, pseudonym: Pseudonym) -> Body:

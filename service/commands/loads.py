@@ -25,10 +25,10 @@ class Wanted:
     `pairs`: all links between them. `links_of`: all live links of these identifiers, with the other ends. `profiles`:
     present members with their live links and the other ends. `ids`: who holds a profile id, and its hands. `due`: so
     many of the links that have fallen due. `around`: with each identifier its profile, as if that were wanted too.
-    `ends_of`: of the active links of these identifiers only where they lead and when they end. `dossiers`: of these
-    identifiers. `blocks`: the size of each block, and where it holds no more than that many, its members' dossiers.
-    `matched`: all links of these identifiers that follow from records, with the other ends. `models`: all versions of
-    these names. `capture`: what is known of events.
+    `ends_of`: of the active links of these identifiers only where they lead and when they end. `capture`: what is known
+    of events. `dossiers`: of these identifiers. `blocks`: the size of each block, and where it holds no more than that
+    many, its members' dossiers. `matched`: all links of these identifiers that follow from records, with the other
+    ends. `models`: all versions of these names.
     """
 
     identifiers: set[IdentifierKey] = field(default_factory=set)
@@ -42,16 +42,17 @@ class Wanted:
     around: bool = False
     ends_of: set[IdentifierKey] = field(default_factory=set)
     desk: DeskWanted | None = None
+    capture: CaptureWanted = field(default_factory=CaptureWanted)
+
     dossiers: set[IdentifierKey] = field(default_factory=set)
     blocks: dict[Block, int] = field(default_factory=dict)
     matched: set[IdentifierKey] = field(default_factory=set)
     models: set[str] = field(default_factory=set)
-    capture: CaptureWanted = field(default_factory=CaptureWanted)
 
     def __bool__(self) -> bool:
         named = (self.identifiers, self.pairs, self.links, self.links_of, self.profiles, self.ids, self.assertions)
-        compared = (self.ends_of, self.dossiers, self.blocks, self.matched, self.models)
-        return any((*named, *compared)) or self.desk is not None or bool(self.capture)
+        matching = (self.dossiers, self.blocks, self.matched, self.models)
+        return any((*named, self.ends_of, *matching)) or self.desk is not None or bool(self.capture)
 
     def add(self, other: Wanted) -> None:
         """Want what `other` wants as well."""
@@ -65,11 +66,11 @@ class Wanted:
         self.due = max(self.due, other.due)
         self.around |= other.around
         self.ends_of |= other.ends_of
+        self.capture.add(other.capture)
         self.dossiers |= other.dossiers
         self.blocks |= other.blocks
         self.matched |= other.matched
         self.models |= other.models
-        self.capture.add(other.capture)
 
 
 @dataclass(slots=True)
@@ -100,6 +101,6 @@ class Loaded:
     bars: dict[IdentifierKey, Reason] = field(default_factory=dict)
     desk: DeskLoaded | None = None
     tombs: dict[IdentifierKey, Tomb] = field(default_factory=dict)
+    capture: CaptureLoaded = field(default_factory=CaptureLoaded)
     records: DossiersLoaded = field(default_factory=DossiersLoaded)
     models: list[KeptModel] = field(default_factory=list)
-    capture: CaptureLoaded = field(default_factory=CaptureLoaded)

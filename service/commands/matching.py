@@ -18,7 +18,6 @@ from service.commands.world import Wanted, World
 from service.model.evidence import Link
 from service.model.identifiers import IdentifierKey, Pair, pair_of
 from service.model.records import SOURCE, Block, Dossier, Likeness, Matching
-from service.resolution.activity import due_of
 
 
 @dataclass(slots=True)
@@ -162,7 +161,7 @@ def _join(world: World, matching: Matching, pair: Pair, like: Likeness) -> None:
         if told == (link.confidence, link.rule_version, link.observed_at, None):
             return
     reviewed = next((other.reviewed for other in world.links_between(pair) if other.reviewed), None)
-    world.set_link(replace(link, due=due_of(link, world.policy), reviewed=reviewed))
+    world.set_link(replace(link, reviewed=reviewed))
 
 
 def _end(world: World, link: Link) -> None:

@@ -179,11 +179,11 @@ class World:
             wanted.around,
             {key for key in wanted.ends_of if key not in self.ends_of},
             wanted.desk,
+            self.capture.missing(wanted.capture),
             {key for key in wanted.dossiers if key not in self.dossiers.kept},
             {block: size for block, size in wanted.blocks.items() if self.dossiers.lacks_block(block, size)},
             wanted.matched - self._matched_known,
             wanted.models,
-            self.capture.missing(wanted.capture),
         )
 
     def follows(self, key: IdentifierKey) -> bool:

@@ -238,8 +238,8 @@ class PolicyDocument(_Strict):
     retention: dict[Label, Duration] = {}
     webhooks: dict[Name, WebhookRules] = {}
     signals: SignalRules = SignalRules()
-    matching: MatchingRules | None = None
     events: EventsRules = EventsRules()
+    matching: MatchingRules | None = None
     tests: Annotated[list[Example], Field(max_length=100)] = []
 
 
@@ -363,8 +363,8 @@ def compile_policy(document: Mapping[str, Any] | PolicyDocument, version: int) -
         decision_max_age_ms=parse_duration(document.decisions.max_age),
         webhooks=webhook_mappings(document.webhooks),
         signals=signal_mappings(document.signals),
-        matching=matching_of(document.matching),
         events=event_rules(document.events, document.purposes, document.retention),
+        matching=matching_of(document.matching),
     )
 
 

@@ -270,10 +270,10 @@ Said = (
     | ExpireDue
     | Restore
     | Disclose
-    | RecordChange
     | RecordEvent
     | QuarantineEvent
     | RegisterSchema
+    | RecordChange
 )
 PolicyAct = DraftPolicy | ActivatePolicy | ResolveAnew | LookAgain | ModelChange
 Evidence = Said | PolicyAct
@@ -393,10 +393,10 @@ Receipt = (
     | PassReceipt
     | TraitsReceipt
     | DiscloseReceipt
-    | RecordReceipt
-    | ModelReceipt
     | EventReceipt
     | SchemaReceipt
+    | RecordReceipt
+    | ModelReceipt
 )
 
 

@@ -119,8 +119,8 @@ class Policy:
     decision_max_age_ms: int = MAX_AGE_DEFAULT_MS
     webhooks: Mapping[str, WebhookMapping] = field(default_factory=dict)
     signals: SignalMappings = field(default_factory=SignalMappings)
-    matching: Matching | None = None
     events: EventRules = field(default_factory=EventRules)
+    matching: Matching | None = None
 
     def confidence_of_source(self, source: str) -> float:
         """The confidence that identifiers seen together by `source` belong together."""
