@@ -379,7 +379,21 @@ async def test_every_documented_success_has_been_seen(api: Api) -> None:
     assert (await api.post("/v1/opendsr/requests", subject)).status == 201
     erased = await api.post("/v1/revocations", {"identifier": named(fresh()), "scope": "erase"})
     await api.get(f"/v1/revocations/{erased.json['revocation_id']}")
+    data = {"identifiers": [named(a), named(d)], "consent": {"advertising": "granted"}, "regulation": "GDPR"}
+    seen_at = {"time": "2026-01-01T00:00:00Z", "dataschema": "page_view/1-0-0", "specversion": "1.0"}
+    event = {**seen_at, "id": f"tour-{a[-8:]}", "source": "web", "type": "page_view", "data": data, "sequence": "1"}
+    assert (await api.post("/v1/events", event)).results[0]["status"] == "accepted"
+    wrong = (await api.post("/v1/events", {**event, "type": "no_such"})).results[0]
+    assert (await api.post(f"/v1/quarantine/{wrong['quarantine_id']}/resubmit", event)).status == 200
+    schema = {"type": f"tour_{a[-8:]}", "version": "1-0-0", "schema": {"type": "object"}}
+    assert (await api.post("/v1/schemas", schema)).status == 201
     tour = {
+        ("GET", "/v1/events/{source}/{event_id}/lineage"): f"/v1/events/web/{event['id']}/lineage",
+        ("GET", "/v1/lineage"): f"/v1/lineage?link={found[1]['link_id']}",
+        ("GET", "/v1/senders"): "/v1/senders",
+        ("GET", "/v1/quarantine"): "/v1/quarantine",
+        ("GET", "/v1/schemas"): "/v1/schemas",
+        ("GET", "/v1/schemas/{type}/{version}"): "/v1/schemas/page_view/1-0-0",
         ("GET", "/v1/opendsr/discovery"): "/v1/opendsr/discovery",
         ("GET", "/v1/opendsr/requests/{request_id}"): f"/v1/opendsr/requests/tour-{a[-8:]}",
         ("GET", "/v1/opendsr/requests/{request_id}/results"): f"/v1/opendsr/requests/tour-{a[-8:]}/results",
