@@ -1,4 +1,4 @@
-/* Identity Fabric in the browser, Apache-2.0; see docs/clients.md */
+/* Identity Fabric, Apache-2.0; docs/clients.md */
 (function (w, d, n) {
   "use strict";
   var MAP = { ad_storage: "advertising", analytics_storage: "analytics", personalization_storage: "personalization" },

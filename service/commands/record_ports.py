@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
-RecordedRow = Mapping[str, Any]
-"""An event by column name, see `service.record.layout`; times in ms. Read back: the counted columns, type, source, id,
-digest and body.
-"""
+from service.model.events import CanonicalEvent
 
 
 class AnotherWriter(Exception):
@@ -44,8 +41,10 @@ class Record(Protocol):
     def last(self) -> int:
         """The sequence number up to which events are here; 0 for none."""
 
-    def append(self, rows: Sequence[RecordedRow]) -> None:
-        """Add events with sequence numbers above `last`, in order, all or none."""
+    def append(self, events: Sequence[CanonicalEvent]) -> int:
+        """Add events, ordered by sequence number, all or none; what is here already is passed over. Returns how many
+        were added.
+        """
 
     def remove(self, seqs: Sequence[int]) -> int:
         """Take events out of the newest version; returns how many were there."""
@@ -59,8 +58,11 @@ class Record(Protocol):
     def tidy(self) -> None:
         """Write small files together, and delete those that no version of the last day names."""
 
-    def rows(self, span: Span, limit: int) -> list[RecordedRow]:
+    def rows(self, span: Span, limit: int) -> list[CanonicalEvent]:
         """Events by sequence number, at most so many."""
+
+    def count(self, span: Span) -> int:
+        """How many events there are."""
 
     def seqs_naming(self, is_one: Callable[[str], bool], below: int) -> list[int]:
         """Sequence numbers below one, of events that name an identifier for which `is_one` holds."""

@@ -11,8 +11,12 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
+import orjson
 import pyarrow as pa
 from deltalake import ColumnProperties, WriterProperties
+
+from service.model.events import CanonicalEvent, EventConsent
+from service.model.identifiers import IdentifierKey
 
 _TIME: Final = pa.timestamp("us", tz="UTC")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -32,19 +36,20 @@ COLUMNS: Final = pa.schema(
         pa.field("identifiers", _TEXTS),
         pa.field("consent", pa.string()),
         pa.field("regulation", pa.string()),
+        pa.field("basis", pa.string()),
         pa.field("purposes", _TEXTS),
         pa.field("granularity", pa.string()),
         pa.field("retention", pa.string()),
         pa.field("flags", _TEXTS),
         pa.field("traits", pa.string()),
         pa.field("properties", pa.string()),
+        pa.field("signals", pa.string()),
+        pa.field("extensions", pa.string()),
         pa.field("digest", pa.string()),
-        pa.field("body", pa.string()),
     ]
 )
 """One row an event. `day`: UTC day of `recorded_at`. `identifiers`: `namespace:value`, digests where the namespace is
-hashed. `consent`, `traits`, `properties`: JSON objects. `body`: the canonical event as the graph had it, JSON, for
-replay; what the other columns say is taken from it.
+hashed. `consent` (purpose to state), `traits`, `properties`, `signals`, `extensions`: JSON objects.
 """
 
 PARTITIONS: Final = ("day", "type")
@@ -84,8 +89,61 @@ def day_of(at: int) -> date:
     return moment(at).date()
 
 
-def as_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
-    """Rows by column name; a column that a row does not name is null. Times are ms."""
+def row_of(event: CanonicalEvent) -> dict[str, Any]:
+    """An event by column name; times are still ms."""
+    return {
+        "type": event.type,
+        "seq": event.seq,
+        "occurred_at": event.occurred_at,
+        "received_at": event.received_at,
+        "recorded_at": event.recorded_at,
+        "source": event.source,
+        "id": event.event_id,
+        "schema_version": event.schema_version,
+        "identifiers": list(event.identifiers),
+        "consent": orjson.dumps(dict(event.consent.states)).decode(),
+        "regulation": event.consent.regulation or None,
+        "basis": event.consent.basis,
+        "purposes": list(event.purposes),
+        "granularity": event.granularity,
+        "retention": event.retention,
+        "flags": list(event.flags),
+        "traits": event.traits,
+        "properties": event.properties,
+        "signals": event.signals,
+        "extensions": event.extensions,
+        "digest": event.digest,
+    }
+
+
+def event_of(row: Mapping[str, Any]) -> CanonicalEvent:
+    """The inverse, of a row as it is read."""
+    return CanonicalEvent(
+        row["source"],
+        row["id"],
+        row["type"],
+        row["schema_version"],
+        ms_of(row["occurred_at"]),
+        ms_of(row["received_at"]),
+        tuple(IdentifierKey(key) for key in row["identifiers"]),
+        row["digest"],
+        EventConsent(tuple(orjson.loads(row["consent"]).items()), row["regulation"] or "", row["basis"]),
+        tuple(row["purposes"]),
+        row["granularity"],
+        row["retention"],
+        tuple(row["flags"]),
+        row["properties"],
+        row["traits"],
+        row["signals"],
+        row["extensions"],
+        ms_of(row["recorded_at"]),
+        row["seq"],
+    )
+
+
+def as_table(events: Sequence[CanonicalEvent]) -> pa.Table:
+    """Events as Arrow has them."""
+    rows = [row_of(event) for event in events]
     columns: list[list[Any]] = []
     for field in COLUMNS:
         if field.name == "day":
@@ -93,7 +151,7 @@ def as_table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
         elif field.type == _TIME:
             columns.append([moment(row[field.name]) for row in rows])
         else:
-            columns.append([row.get(field.name) for row in rows])
+            columns.append([row[field.name] for row in rows])
     return pa.Table.from_arrays(
         [pa.array(values, type=field.type) for values, field in zip(columns, COLUMNS, strict=True)], schema=COLUMNS
     )

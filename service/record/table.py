@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,9 +17,10 @@ import pyarrow.dataset as ds
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
-from service.commands.record_ports import AnotherWriter, Held, RecordedRow, Span
+from service.commands.record_ports import AnotherWriter, Held, Span
 from service.errors import StoreUnavailable
-from service.record.layout import COLUMNS, CONFIGURATION, COUNTED, PARTITIONS, as_table, moment, ms_of, writing
+from service.model.events import CanonicalEvent
+from service.record.layout import COLUMNS, CONFIGURATION, PARTITIONS, as_table, event_of, moment, writing
 
 APP: Final = "identity-fabric"
 _SEQS_AT_ONCE: Final = 5_000
@@ -89,21 +90,36 @@ class DeltaRecord:
 
     # ---- write
 
-    def append(self, rows: Sequence[RecordedRow]) -> None:
-        """Add events with sequence numbers above `last`, all or none. Raises AnotherWriter, StoreUnavailable."""
+    def append(self, events: Sequence[CanonicalEvent]) -> int:
+        """Add events, ordered by sequence number, all or none; what is here already is passed over. Returns how many
+        were added. Raises AnotherWriter, StoreUnavailable.
+
+        That it is here is looked up, not concluded from the last number alone: after the graph was restored from an
+        older backup its numbers begin anew below that.
+        """
         with _told():
             table = self._table()
             last = table.transaction_version(APP) or 0
-            if rows[0]["seq"] <= last:
-                raise AnotherWriter
+            new = list(events)
+            if (low := new[0].seq or 0) <= last:
+                new = [event for event in new if (event.seq, event.digest) not in self._known(table, low, last)]
+            if not new:
+                return 0
             write_deltalake(
                 table,
-                as_table(rows),
+                as_table(new),
                 mode="append",
                 writer_properties=writing(),
-                commit_properties=_commit(Transaction(APP, rows[-1]["seq"])),
+                commit_properties=_commit(Transaction(APP, max(last, new[-1].seq or 0))),
                 post_commithook_properties=PostCommitHookProperties(cleanup_expired_logs=True),
             )
+            return len(new)
+
+    @staticmethod
+    def _known(table: DeltaTable, low: int, high: int) -> set[tuple[int, str]]:
+        where = (ds.field("seq") >= low) & (ds.field("seq") <= high)
+        found = table.to_pyarrow_dataset().to_table(columns=["seq", "digest"], filter=where)
+        return set(zip(found["seq"].to_pylist(), found["digest"].to_pylist(), strict=True))
 
     def remove(self, seqs: Sequence[int]) -> int:
         """Take events out of the newest version; returns how many. Raises AnotherWriter, StoreUnavailable."""
@@ -165,7 +181,7 @@ class DeltaRecord:
 
     # ---- read
 
-    def rows(self, span: Span, limit: int) -> list[RecordedRow]:
+    def rows(self, span: Span, limit: int) -> list[CanonicalEvent]:
         """Events by sequence number, at most so many. Raises StoreUnavailable."""
         with _told():
             dataset = self._table().to_pyarrow_dataset()
@@ -173,9 +189,13 @@ class DeltaRecord:
             if not len(seqs):
                 return []
             upto = seqs.sort().slice(0, limit)[-1].as_py()
-            where = _filter(span) & (ds.field("seq") <= upto)
-            found = dataset.to_table(columns=[*COUNTED, "type", "source", "id", "digest", "body"], filter=where)
-            return [_row(row) for row in found.sort_by("seq").to_pylist()]
+            found = dataset.to_table(filter=_filter(span) & (ds.field("seq") <= upto))
+            return [event_of(row) for row in found.sort_by("seq").to_pylist()]
+
+    def count(self, span: Span) -> int:
+        """How many events there are. Raises StoreUnavailable."""
+        with _told():
+            return int(self._table().to_pyarrow_dataset().count_rows(filter=_filter(span)))
 
     def seqs_naming(self, is_one: Callable[[str], bool], below: int) -> list[int]:
         """Sequence numbers, below one, of the events that name an identifier for which `is_one` holds.
@@ -222,7 +242,3 @@ def _filter(span: Span) -> ds.Expression:
     if span.versions:
         where &= ds.field("schema_version").isin(list(span.versions))
     return where
-
-
-def _row(found: dict[str, Any]) -> RecordedRow:
-    return {name: ms_of(value) if name.endswith("_at") else value for name, value in found.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from service.commands.record_ports import AnotherWriter, Span
+from service.model.events import CanonicalEvent, EventConsent
+from service.model.identifiers import IdentifierKey
 from service.record.layout import COUNTED
 from service.record.table import DeltaRecord
 
@@ -17,20 +20,24 @@ BEGAN = 1_790_000_000_000
 ALL = Span(0, 2**62)
 
 
-def row(seq: int, person: str = "anna", **more: object) -> dict[str, Any]:
+def row(seq: int, person: str = "anna", **more: Any) -> CanonicalEvent:
     at = BEGAN + seq * 1_000
-    known: dict[str, Any] = {"seq": seq, "source": "web", "id": f"evt-{seq}", "type": "page_view"}
-    known |= {"occurred_at": at, "received_at": at + 5, "recorded_at": at + 9, "schema_version": "1-0-0"}
-    known |= {"identifiers": [f"crm_id:{person}", f"cookie_id:c-{seq}"], "retention": "events-default"}
-    return known | {"properties": '{"page":"x"}', "body": f'{{"of":"{person}"}}', "digest": "d"} | more
+    names = (IdentifierKey(f"crm_id:{person}"), IdentifierKey(f"cookie_id:c-{seq}"))
+    event = CanonicalEvent("web", f"evt-{seq}", "page_view", "1-0-0", at, at + 5, names, f"digest-{seq}")
+    known: dict[str, Any] = {
+        "retention": "events-default",
+        "properties": '{"page":"x"}',
+        "traits": f'{{"of":"{person}"}}',
+    }
+    return replace(event, **known | {"recorded_at": at + 9, "seq": seq} | more)
 
 
-def rows(first: int, last: int, person: str = "anna", **more: object) -> list[dict[str, Any]]:
+def rows(first: int, last: int, person: str = "anna", **more: Any) -> list[CanonicalEvent]:
     return [row(seq, person, **more) for seq in range(first, last + 1)]
 
 
 def seqs(record: DeltaRecord, span: Span = ALL) -> list[int]:
-    return [found["seq"] for found in record.rows(span, 10_000)]
+    return [found.seq for found in record.rows(span, 10_000)]
 
 
 def holds(folder: Path, text: str) -> bool:
@@ -56,20 +63,21 @@ def test_what_was_added_is_read_back_in_order(tmp_path: Path) -> None:
     assert seqs(record, Span(0, 9, types=("checkout",))) == [2]
     assert seqs(record, Span(0, 9, versions=("2-0-0",))) == [4]
     assert seqs(record, Span(0, 9, since=BEGAN + 2_000, until=BEGAN + 4_000)) == [2]
-    assert [found["seq"] for found in record.rows(ALL, 2)] == [1, 2]
-    assert record.rows(ALL, 1)[0]["occurred_at"] == BEGAN + 1_000
-    assert record.held().events == 3
+    assert [found.seq for found in record.rows(ALL, 2)] == [1, 2]
+    consent = EventConsent((("advertising", "granted"),), "GDPR", "consent")
+    full = row(9, consent=consent, purposes=("advertising",), granularity="person", flags=("late",), signals='{"a":1}')
+    record.append([full])
+    assert record.rows(Span(4, 9), 5) == [full] and record.rows(ALL, 1) == [row(1)]
+    assert record.held().events == 4 and record.count(Span(1, 4)) == 2
 
 
 def test_nothing_is_added_twice(tmp_path: Path) -> None:
     one, other = DeltaRecord(str(tmp_path / "events")), DeltaRecord(str(tmp_path / "events"))
     assert other.last() == 0
-    one.append(rows(1, 5))
-    for again in (rows(1, 5), rows(5, 6)):
-        with pytest.raises(AnotherWriter):
-            other.append(again)
-    other.append(rows(6, 7))
-    assert seqs(one) == [1, 2, 3, 4, 5, 6, 7]
+    assert one.append(rows(1, 5)) == 5
+    assert other.append(rows(1, 5)) == 0 and other.append(rows(4, 7)) == 2
+    assert seqs(one) == [1, 2, 3, 4, 5, 6, 7] and one.last() == 7
+    assert one.append([row(6, digest="of another history"), row(8)]) == 2, "the graph was restored from a backup"
 
 
 def test_a_writer_that_was_away_writes_nothing(tmp_path: Path) -> None:
@@ -128,7 +136,7 @@ def test_a_file_of_a_writer_that_crashed_goes_too(tmp_path: Path) -> None:
 def test_retention_takes_out_what_is_old_under_its_terms(tmp_path: Path) -> None:
     record = DeltaRecord(str(tmp_path / "events"))
     old = {"occurred_at": BEGAN - 30 * DAY}
-    record.append([row(1), row(2, **old), row(3, retention="short", **old), row(4, retention=None, **old), row(5)])
+    record.append([row(1), row(2, **old), row(3, retention="short", **old), row(4, retention="dropped", **old), row(5)])
     assert record.expire(["short"], BEGAN - 31 * DAY) == 0
     assert record.expire(["short"], BEGAN - 29 * DAY) == 1
     assert record.expire(["short"], BEGAN - 29 * DAY, all_others=True) == 2
