@@ -23,6 +23,7 @@ from service.api.context import Health, Services
 from service.api.items import consent_item, link_item
 from service.api.joined import JoinedProtocol
 from service.api.webhook_signature import WebhookKeys
+from service.assembly.events import event_services
 from service.cache.profiles import ProfileCache
 from service.clock import SystemClock, random_bytes
 from service.commands.account import pseudonyms_under
@@ -228,6 +229,7 @@ async def assembled(
             follower,
             Simulator(policies, ledger.look, births_under(secret), clock),
             GraphRequests(driver, database),
+            event_services(driver, database, secret, link_ids_under(secret)),
         )
         seq = await founding.seq()
         behind, buried = journal.refusals(seq), journal.buried(seq)

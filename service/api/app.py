@@ -19,6 +19,7 @@ from service.api.routes import (
     audit,
     consents,
     decisions,
+    events,
     links,
     opendsr,
     operations,
@@ -48,6 +49,7 @@ def create_app(services: Services, new_request_id: Callable[[], str]) -> ASGIApp
     for family in (
         operations,
         links,
+        events,
         stewardship,
         reviews,
         profiles,

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+from service.commands.capture import Capture
 from service.commands.desk import Deskwork
 from service.commands.loads import FOREVER as FOREVER
 from service.commands.loads import LinkEnd
@@ -64,6 +65,7 @@ class World:
 
     def __init__(self, policy: Policy, births: Births, now: int, seq: int, desk: Desk | None = None) -> None:
         self.desk = Deskwork(desk or Desk())
+        self.capture = Capture()
         self.policy = policy
         self.births = births
         self.now = now
@@ -150,6 +152,7 @@ class World:
             self.due = loaded.due
         if loaded.desk is not None:
             self.desk.take(loaded.desk)
+        self.capture.take(wanted.capture, loaded.capture)
 
     def missing(self, wanted: Wanted) -> Wanted:
         """The part of `wanted` that is not here yet."""
@@ -165,6 +168,7 @@ class World:
             wanted.around,
             {key for key in wanted.ends_of if key not in self.ends_of},
             wanted.desk,
+            self.capture.missing(wanted.capture),
         )
 
     def follows(self, key: IdentifierKey) -> bool:

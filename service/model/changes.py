@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from service.model.decision import Decision
+from service.model.events import EventReceipt, QuarantineEvent, RecordEvent, RegisterSchema, SchemaReceipt
 from service.model.evidence import Assertion, ConsentRecord, ConsentState, Link, Method, Reason, Verdict
 from service.model.identifiers import AssertionId, IdentifierKey, LinkId, ProfileId
 from service.model.policy import Policy
@@ -267,6 +268,9 @@ Said = (
     | ExpireDue
     | Restore
     | Disclose
+    | RecordEvent
+    | QuarantineEvent
+    | RegisterSchema
 )
 PolicyAct = DraftPolicy | ActivatePolicy | ResolveAnew | LookAgain
 Evidence = Said | PolicyAct
@@ -387,6 +391,8 @@ Receipt = (
     | PassReceipt
     | TraitsReceipt
     | DiscloseReceipt
+    | EventReceipt
+    | SchemaReceipt
 )
 
 
