@@ -24,6 +24,7 @@ from service.api.items import consent_item, link_item
 from service.api.joined import JoinedProtocol
 from service.api.webhook_signature import WebhookKeys
 from service.assembly.events import event_services
+from service.assembly.record import start_recording
 from service.cache.profiles import ProfileCache
 from service.clock import SystemClock, random_bytes
 from service.commands.account import pseudonyms_under
@@ -263,6 +264,7 @@ async def assembled(
         if settings.seals:
             sealer.start()
             stack.push_async_callback(sealer.stop)
+        start_recording(stack, settings, driver, database, write_path, policies, clock)
         app = create_app(services, request_ids(clock.random_token(6)))
         yield Assembled(app, services, policies, cache, founding, GraphBulk(driver, database, ledger))
 

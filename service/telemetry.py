@@ -268,6 +268,8 @@ class Metrics:
         self.webhooks = Counter("fabric_webhooks_total", "Webhooks taken.", ("provider", "result"), registry=r)
 
         self.reviews_open = Gauge("fabric_reviews_open", "Links that wait for a steward.", registry=r)
+        self.recorded = Counter("fabric_events_archived_total", "Events moved into the record.", registry=r)
+        self.record_lag = Gauge("fabric_record_lag_seconds", "Age of the oldest event not in the record.", registry=r)
         self.outbox_pending = Gauge("fabric_outbox_pending", "Outbox entries not yet through.", registry=r)
         store_up = Gauge("fabric_store_up", "1 while the store answers.", ("store",), registry=r)
         self.neo4j_up = store_up.labels("neo4j")

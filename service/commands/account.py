@@ -40,6 +40,7 @@ from service.model.changes import (
     Undo,
 )
 from service.model.events import EventReceipt, QuarantineEvent, RecordEvent, RegisterSchema, SchemaReceipt
+from service.model.record_acts import NoteAct
 
 Body = dict[str, object]
 Pseudonym = Callable[[str], str]
@@ -67,6 +68,7 @@ ACTIONS: dict[type[Change], str] = {
     RecordEvent: "events.recorded",
     QuarantineEvent: "events.quarantined",
     RegisterSchema: "schema.registered",
+    NoteAct: "record.act",
 }
 
 
@@ -229,6 +231,9 @@ def _one(origin: Origin, change: Change, receipt: Receipt, policy_version: int, 
         if not receipt.added:
             return []
         body |= {"action": ACTIONS[RegisterSchema], "outcome": f"{change.type}/{change.version}"}
+        reason = ""
+    elif isinstance(change, NoteAct):
+        body |= {"action": change.action, "outcome": change.outcome}
         reason = ""
     elif isinstance(change, Decide) and isinstance(receipt, DecisionReceipt):
         return [body | _decision(change, receipt, pseudonym)]

@@ -13,6 +13,7 @@ from service.commands import (
     observe,
     observe_events,
     policy_acts,
+    record_acts,
     resolve_anew,
     restore,
     review,
@@ -60,6 +61,7 @@ from service.model.changes import (
 from service.model.events import EventReceipt, QuarantineEvent, RecordEvent, RegisterSchema
 from service.model.identifiers import AssertionId, IdentifierKey
 from service.model.profile import Profile
+from service.model.record_acts import NoteAct
 
 Outcome = Receipt | FabricError
 NewId = Callable[[str], str]
@@ -110,6 +112,8 @@ def wanted_by(change: Change) -> Wanted:
             return observe_events.wanted_by_quarantine(change)
         case RegisterSchema():
             return event_schemas.wanted_by_schema(change)
+        case NoteAct():
+            return Wanted()
         case Decide():
             return Wanted()  # it is made on the profile as stored, see `decisions`
 
@@ -156,6 +160,8 @@ def step_of(world: World, change: Evidence, origin: Origin, new_id: NewId) -> St
             return observe_events.quarantine_event(world, change)
         case RegisterSchema():
             return event_schemas.register_schema(world, change)
+        case NoteAct():
+            return record_acts.note_act(change)
 
 
 def _stands_alone(change: Change) -> bool:

@@ -11,6 +11,7 @@ from service.model.evidence import Assertion, ConsentRecord, ConsentState, Link,
 from service.model.identifiers import AssertionId, IdentifierKey, LinkId, ProfileId
 from service.model.policy import Policy
 from service.model.policy_versions import Pass, PolicyVersion
+from service.model.record_acts import ActReceipt, NoteAct
 from service.model.traits import Trait, TraitValue
 
 Scope = Literal["purposes", "linking", "erase"]
@@ -141,8 +142,8 @@ class Judge:
 class Revocation:
     """A revocation as it is kept. `nameless`: of somebody erased; the graph keeps a keyed hash instead of `identifier`.
 
-    `seq`: of its change; `gone_at` (ms): since when nothing of an erased person is left in the graph's files. `cached`:
-    the cache may still hold something of it, which nobody is given.
+    `seq`: of its change; `gone_at`, `record_gone_at` (ms): since when nothing of an erased person is left in the files
+    of the graph and of the record. `cached`: the cache may still hold something of it, which nobody is given.
     """
 
     revocation_id: str
@@ -159,6 +160,7 @@ class Revocation:
     nameless: bool = False
     seq: int | None = None
     gone_at: int | None = None
+    record_gone_at: int | None = None
     cached: bool = False
 
     @property
@@ -271,6 +273,7 @@ Said = (
     | RecordEvent
     | QuarantineEvent
     | RegisterSchema
+    | NoteAct
 )
 PolicyAct = DraftPolicy | ActivatePolicy | ResolveAnew | LookAgain
 Evidence = Said | PolicyAct
@@ -393,6 +396,7 @@ Receipt = (
     | DiscloseReceipt
     | EventReceipt
     | SchemaReceipt
+    | ActReceipt
 )
 
 

@@ -50,7 +50,7 @@ class DeltaRecord:
     """
 
     def __init__(self, uri: str, options: Mapping[str, str] | None = None) -> None:
-        self._uri = uri
+        self.uri = uri
         self._options = dict(options) if options is not None else None
         self._at_hand: DeltaTable | None = None
 
@@ -59,10 +59,10 @@ class DeltaRecord:
     def _table(self) -> DeltaTable:
         """The newest version; made where there is none yet."""
         if self._at_hand is None:
-            if "://" not in self._uri:
-                Path(self._uri).mkdir(parents=True, exist_ok=True, mode=0o700)
+            if "://" not in self.uri:
+                Path(self.uri).mkdir(parents=True, exist_ok=True, mode=0o700)
             try:
-                self._at_hand = DeltaTable(self._uri, storage_options=self._options)
+                self._at_hand = DeltaTable(self.uri, storage_options=self._options)
             except TableNotFoundError:
                 self._at_hand = self._make()
         self._at_hand.update_incremental()
@@ -71,7 +71,7 @@ class DeltaRecord:
     def _make(self) -> DeltaTable:
         try:
             return DeltaTable.create(
-                self._uri,
+                self.uri,
                 COLUMNS,
                 mode="error",
                 partition_by=list(PARTITIONS),
@@ -81,7 +81,7 @@ class DeltaRecord:
                 storage_options=self._options,
             )
         except DeltaError:  # another made it meanwhile
-            return DeltaTable(self._uri, storage_options=self._options)
+            return DeltaTable(self.uri, storage_options=self._options)
 
     def last(self) -> int:
         """The sequence number up to which events are here; 0 for none."""
