@@ -24,7 +24,7 @@ from service.api.items import consent_item, link_item
 from service.api.joined import JoinedProtocol
 from service.api.webhook_signature import WebhookKeys
 from service.assembly.events import event_services
-from service.assembly.record import start_recording
+from service.assembly.record import Recording, replay_desk, start_recording
 from service.cache.profiles import ProfileCache
 from service.clock import SystemClock, random_bytes
 from service.commands.account import pseudonyms_under
@@ -207,6 +207,8 @@ async def assembled(
         follower = Follower(write_path, policies.store)
         refresher = Refresher(write_path, policies, clock)
         lookup = Lookup(cache, timely, policies, clock, METRICS)
+        capture = event_services(driver, database, secret, link_ids_under(secret))
+        recording = Recording(driver, database, write_path, policies, clock, capture, ledger.look, births_under(secret))
         services = Services(
             keyring,
             policies.active,
@@ -230,7 +232,8 @@ async def assembled(
             follower,
             Simulator(policies, ledger.look, births_under(secret), clock),
             GraphRequests(driver, database),
-            event_services(driver, database, secret, link_ids_under(secret)),
+            capture,
+            replay_desk(recording),
         )
         seq = await founding.seq()
         behind, buried = journal.refusals(seq), journal.buried(seq)
@@ -264,7 +267,7 @@ async def assembled(
         if settings.seals:
             sealer.start()
             stack.push_async_callback(sealer.stop)
-        start_recording(stack, settings, driver, database, write_path, policies, clock)
+        start_recording(stack, recording, settings.record_uri)
         app = create_app(services, request_ids(clock.random_token(6)))
         yield Assembled(app, services, policies, cache, founding, GraphBulk(driver, database, ledger))
 

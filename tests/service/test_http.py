@@ -42,6 +42,12 @@ MAY = {
     ("GET", "/v1/decisions/{decision_id}"): {"activation", "privacy"},
     ("POST", "/v1/traits"): {"collector"},
     ("POST", "/v1/events"): {"collector"},
+    ("POST", "/v1/replays"): set(),
+    ("GET", "/v1/replays"): set(),
+    ("GET", "/v1/replays/{replay_id}"): set(),
+    ("POST", "/v1/replays/{replay_id}/pause"): set(),
+    ("POST", "/v1/replays/{replay_id}/resume"): set(),
+    ("POST", "/v1/replays/{replay_id}/cancel"): set(),
     ("GET", "/v1/events/{source}/{event_id}/lineage"): {"steward", "privacy"},
     ("GET", "/v1/lineage"): {"steward", "privacy"},
     ("GET", "/v1/senders"): {"collector", "steward"},
@@ -351,7 +357,12 @@ async def test_every_documented_success_has_been_seen(api: Api) -> None:
     assert (await api.post("/v1/opendsr/requests", subject)).status == 201
     erased = await api.post("/v1/revocations", {"identifier": named(fresh()), "scope": "erase"})
     await api.get(f"/v1/revocations/{erased.json['revocation_id']}")
+    replay = (await api.post("/v1/replays", {"types": ["lead_submit"], "dry_run": True})).json["replay_id"]
+    for act in ("pause", "resume", "cancel"):
+        assert (await api.post(f"/v1/replays/{replay}/{act}", {})).status == 200
     tour = {
+        ("GET", "/v1/replays"): "/v1/replays?limit=1",
+        ("GET", "/v1/replays/{replay_id}"): f"/v1/replays/{replay}",
         ("GET", "/v1/opendsr/discovery"): "/v1/opendsr/discovery",
         ("GET", "/v1/opendsr/requests/{request_id}"): f"/v1/opendsr/requests/tour-{a[-8:]}",
         ("GET", "/v1/opendsr/requests/{request_id}/results"): f"/v1/opendsr/requests/tour-{a[-8:]}/results",
@@ -373,7 +384,7 @@ async def test_every_documented_success_has_been_seen(api: Api) -> None:
     documented = {(method, path) for method, path, _ in api.document.operations()}
     for operation in documented & set(tour):
         assert (await api.call("GET", tour[operation])).status == 200
-    seen = {(method, path) for method, path, status in api.document.seen if status in (200, 201)}
+    seen = {(method, path) for method, path, status in api.document.seen if status in (200, 201, 202)}
     assert documented - seen <= {("POST", "/v1/reviews/{review_id}"), *SIGNED}
 
 
