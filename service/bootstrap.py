@@ -24,7 +24,7 @@ from service.api.items import consent_item, link_item
 from service.api.joined import JoinedProtocol
 from service.api.webhook_signature import WebhookKeys
 from service.assembly.events import event_services
-from service.assembly.record import Recording, replay_desk, start_recording
+from service.assembly.record import Recording, replay_desk, start_quality, start_recording
 from service.cache.profiles import ProfileCache
 from service.clock import SystemClock, random_bytes
 from service.commands.account import pseudonyms_under
@@ -234,6 +234,7 @@ async def assembled(
             GraphRequests(driver, database),
             capture,
             replay_desk(recording),
+            await start_quality(stack, recording),
         )
         seq = await founding.seq()
         behind, buried = journal.refusals(seq), journal.buried(seq)

@@ -16,6 +16,7 @@ from service.commands.graph_view import GraphView
 from service.commands.lookup import Lookup
 from service.commands.policies import Policies
 from service.commands.ports import Archive, Audit, Reader
+from service.commands.quality import Quality
 from service.commands.replays import ReplayDesk
 from service.commands.simulate import Simulator
 from service.commands.subject import SubjectRequests
@@ -72,6 +73,7 @@ class Services:
     requests: SubjectRequests
     events: EventServices
     replays: ReplayDesk
+    quality: Quality
 
     def time_of(self, text: str | None) -> int | None:
         """`as_of` of a query in ms, None for now or a moment ahead. Raises Invalid."""

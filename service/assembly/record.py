@@ -11,12 +11,14 @@ from service.api.event_services import EventServices
 from service.clock import Clock
 from service.commands.noting import noting_on
 from service.commands.policies import Policies
+from service.commands.quality import Quality
 from service.commands.recording import Recorder
 from service.commands.replay_preview import Preview
 from service.commands.replays import ReplayDesk, Replayer
 from service.commands.simulate import Look
 from service.commands.write_path import WritePath
 from service.graph.driver import AsyncDriver
+from service.graph.quality import GraphQuality
 from service.graph.reader import GraphReader
 from service.graph.recording import GraphWaiting
 from service.graph.replays import GraphReplays
@@ -44,6 +46,15 @@ class Recording:
 def replay_desk(given: Recording) -> ReplayDesk:
     """Where replays are taken."""
     return ReplayDesk(GraphReplays(given.driver, given.database), noting_on(given.write_path))
+
+
+async def start_quality(stack: AsyncExitStack, given: Recording) -> Quality:
+    """Begin to count, until the stack is left."""
+    store = GraphQuality(given.driver, given.database)
+    quality = Quality(store, given.clock.random_token(9), given.clock.now_ms, METRICS)
+    quality.start()
+    stack.push_async_callback(quality.stop)
+    return quality
 
 
 def start_recording(stack: AsyncExitStack, given: Recording, uri: str | None) -> None:

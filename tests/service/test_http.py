@@ -42,6 +42,7 @@ MAY = {
     ("GET", "/v1/decisions/{decision_id}"): {"activation", "privacy"},
     ("POST", "/v1/traits"): {"collector"},
     ("POST", "/v1/events"): {"collector"},
+    ("GET", "/v1/quality"): {"collector", "steward"},
     ("POST", "/v1/replays"): set(),
     ("GET", "/v1/replays"): set(),
     ("GET", "/v1/replays/{replay_id}"): set(),
@@ -361,6 +362,7 @@ async def test_every_documented_success_has_been_seen(api: Api) -> None:
     for act in ("pause", "resume", "cancel"):
         assert (await api.post(f"/v1/replays/{replay}/{act}", {})).status == 200
     tour = {
+        ("GET", "/v1/quality"): "/v1/quality",
         ("GET", "/v1/replays"): "/v1/replays?limit=1",
         ("GET", "/v1/replays/{replay_id}"): f"/v1/replays/{replay}",
         ("GET", "/v1/opendsr/discovery"): "/v1/opendsr/discovery",
