@@ -22,8 +22,10 @@ from service.api.body import parse_json
 from service.api.context import Health, Services
 from service.api.items import consent_item, link_item
 from service.api.joined import JoinedProtocol
+from service.api.routes.events import read_events
 from service.api.webhook_signature import WebhookKeys
 from service.assembly.events import event_services
+from service.assembly.matching import MatchingAssembly
 from service.assembly.record import Recording, replay_desk, start_quality, start_recording
 from service.cache.profiles import ProfileCache
 from service.clock import SystemClock, random_bytes
@@ -79,6 +81,7 @@ from service.local.secrets import api_keys, identity_key, webhook_secrets
 from service.resolution.profile_ids import births_under
 from service.settings import MIGRATIONS_FOLDER, Settings
 from service.telemetry import METRICS, configure_logs
+from service.volume.events import EventMeans, import_events
 from service.volume.exporting import Source, export_tables
 from service.volume.importing import Means, Request, import_rows
 from service.volume.restoring import Target, restore_export
@@ -174,7 +177,8 @@ async def assembled(
         cache = ProfileCache(stores.redis_url, now_ms=clock.now_ms, random_bytes=random_bytes)
         stack.push_async_callback(cache.close)
         await cache.start()
-        policies = Policies(GraphPolicies(driver, database), cache)
+        matching = MatchingAssembly(settings, secret, driver, database)
+        policies = Policies(GraphPolicies(driver, database), cache, matching.equip)
         await policies.current()
         reader = GraphReader(driver, database)
         sealed = SqliteSealed(settings.sealed_dir or settings.data_dir / SEALED_FOLDER)
@@ -202,6 +206,7 @@ async def assembled(
             journal=journal,
             erased=physical.erased,
         )
+        matched = await matching.complete(policies, write_path, say)
         sweeper = Sweeper(write_path, reader.is_due)
         timely = Timely(reader, archive, sweeper.apply_due, clock.now_ms)
         follower = Follower(write_path, policies.store)
@@ -235,6 +240,7 @@ async def assembled(
             capture,
             replay_desk(recording),
             await start_quality(stack, recording),
+            matched,
         )
         seq = await founding.seq()
         behind, buried = journal.refusals(seq), journal.buried(seq)
@@ -254,6 +260,8 @@ async def assembled(
         await apply_again(write_path, behind, say)
         follower.start()
         stack.push_async_callback(follower.stop)
+        matched.trainer.start()
+        stack.push_async_callback(matched.trainer.stop)
         refresher.start()
         stack.push_async_callback(refresher.stop)
         sweeper.start()
@@ -355,6 +363,10 @@ async def import_file(settings: Settings, request: Request, say: Say) -> None:
     async with beside(settings, say) as (joined, stores, instance):
         if request.is_export:
             await restore_export(request.file, await target_of(instance), say)
+        elif request.kind == "events":
+            services = instance.services
+            means = EventMeans(services.write_path, lambda sent: read_events(services, sent), _read_line)
+            await import_events(request.file, means, say)
         else:
             await import_rows(request, await means_of(joined, stores, instance), say)
 

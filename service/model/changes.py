@@ -9,9 +9,11 @@ from service.model.decision import Decision
 from service.model.events import EventReceipt, QuarantineEvent, RecordEvent, RegisterSchema, SchemaReceipt
 from service.model.evidence import Assertion, ConsentRecord, ConsentState, Link, Method, Reason, Verdict
 from service.model.identifiers import AssertionId, IdentifierKey, LinkId, ProfileId
+from service.model.matching_models import ModelChange, ModelReceipt
 from service.model.policy import Policy
 from service.model.policy_versions import Pass, PolicyVersion
 from service.model.record_acts import ActReceipt, NoteAct
+from service.model.records import RecordChange, RecordReceipt
 from service.model.traits import Trait, TraitValue
 
 Scope = Literal["purposes", "linking", "erase"]
@@ -274,8 +276,9 @@ Said = (
     | QuarantineEvent
     | RegisterSchema
     | NoteAct
+    | RecordChange
 )
-PolicyAct = DraftPolicy | ActivatePolicy | ResolveAnew | LookAgain
+PolicyAct = DraftPolicy | ActivatePolicy | ResolveAnew | LookAgain | ModelChange
 Evidence = Said | PolicyAct
 Change = Evidence | Decide
 
@@ -396,6 +399,8 @@ Receipt = (
     | EventReceipt
     | SchemaReceipt
     | ActReceipt
+    | RecordReceipt
+    | ModelReceipt
 )
 
 
