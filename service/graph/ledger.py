@@ -233,6 +233,7 @@ class GraphTurn:
         """Run the common write, and those of consent and of stewards, with no rows."""
         none: dict[str, list[Any]] = {name: [] for name in queries.COMMON_WRITES}
         await (await self._transaction.run(queries.WRITE, {"turn": none})).consume()
+        await self._do(dossiers.WRITE_DOSSIERS, of={"gone": [], "rows": []})
         await plan_capture(self._rows, self._transaction.run)
         for query in (queries.CREATE_CONSENTS, queries.CREATE_REVOCATIONS, queries.CREATE_ASSERTIONS):
             await (await self._transaction.run(query, {"rows": []})).consume()
@@ -356,7 +357,8 @@ class GraphLedger:
     async def plan_ahead(self) -> None:
         """Have the two large statements planned before anybody waits for them; nothing is read or written."""
         async with self.turn("", _PLAN_S_MAX) as turn:
-            await turn.load(Wanted(identifiers={IdentifierKey("")}), 0)
+            nobody = {IdentifierKey("")}
+            await turn.load(Wanted(identifiers=nobody, dossiers=nobody, blocks={0: 0}, matched=nobody), 0)
             await turn.plan_write()
 
     async def plan_erasure_ahead(self) -> None:
