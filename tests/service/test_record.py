@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,15 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from service.api.body import parse_json
+from service.api.routes.events import read_events
 from service.commands.record_ports import Span
+from service.errors import StartRefused
 from service.model.events import CanonicalEvent
 from service.record.table import DeltaRecord
 from service.settings import Settings
-from tests.service.instances import Api, fresh, named
+from service.volume.events import EventMeans, import_events
+from tests.service.instances import Api, Instance, fresh, named, quiet
 from tests.service.watch import Shelf
 
 ALL = Span(0, 2**62)
@@ -99,3 +104,23 @@ async def test_an_erasure_reaches_every_file_of_the_record(api: Api, record: Del
     left = {e.event_id for e in record.rows(ALL, 1_000_000)}
     assert {sent[1]["id"], sent[2]["id"]} <= left and not {sent[0]["id"], late["id"]} & left
     assert [r["status"] for r in await post(api, sent[0])] == ["duplicate"]
+
+
+async def test_events_come_from_a_file_like_any_others(api: Api, instance: Instance, tmp_path: Path) -> None:
+    services = instance.assembled.services
+    means = EventMeans(
+        services.write_path,
+        lambda sent: read_events(services, sent),
+        lambda line: parse_json(line, "application/json", limit_bytes=len(line)),
+    )
+    c, m = fresh("cookie_id"), fresh("email_sha256")
+    wrong = event(c)
+    del wrong["time"]
+    lines = [json.dumps(event(c, m)), "", json.dumps(event(m)), json.dumps(wrong), "{half"]
+    file = tmp_path / "events.ndjson"
+    file.write_text("\n".join(lines) + "\n")
+    assert await import_events(file, means, quiet) == {"accepted": 2, "quarantined": 1, "unreadable": 1}
+    assert (await api.lookup(m)).status == 200
+    assert (await import_events(file, means, quiet))["duplicate"] == 2
+    with pytest.raises(StartRefused):
+        await import_events(tmp_path / "none", means, quiet)
