@@ -27,7 +27,7 @@ backup: $(STAMP)
 restore: $(STAMP)
 	@exec $(BIN)/python -m service restore $(FROM)
 
-# make import FILE=links.csv [MAP=map.json] [KIND=links] [ERRORS=file.jsonl] · make export DIR=folder
+# make import FILE=links.csv [MAP=map.json] [KIND=links|events] [ERRORS=file.jsonl] · make export DIR=folder
 import: $(STAMP)
 	@exec $(BIN)/python -m service import "$(FILE)" $(if $(MAP),--map "$(MAP)") $(if $(KIND),--kind "$(KIND)") \
 		$(if $(ERRORS),--errors "$(ERRORS)")

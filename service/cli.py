@@ -179,7 +179,7 @@ def put_back(archive: Annotated[Path, typer.Argument(help="an archive made by ba
 def import_(
     file: Annotated[Path, typer.Argument(help="CSV, NDJSON or Parquet, or the folder of an export")],
     columns: Annotated[Path | None, typer.Option("--map", help="JSON file that maps columns")] = None,
-    kind: Annotated[str | None, typer.Option(help="links, consents or assertions")] = None,
+    kind: Annotated[str | None, typer.Option(help="links, consents, assertions or events")] = None,
     errors: Annotated[Path | None, typer.Option(help="where refused rows are written down")] = None,
 ) -> None:
     """Brings links or consents in from a file; goes on where an interrupted import of the same file ended."""

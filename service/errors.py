@@ -16,7 +16,7 @@
     ├── Unknown                      nothing of that name
     │   ├── UnknownIdentifier, UnknownProfile, UnknownLink, UnknownAssertion, UnknownReview, UnknownRevocation,
     │   │   UnknownDecision, UnknownPolicy, UnknownAudience, UnknownEvent, UnknownQuarantined, UnknownSchema,
-    │   │   UnknownRecord, UnknownModel
+    │   │   UnknownRecord, UnknownModel, UnknownReplay
     │   ├── UnknownProvider, UnknownSubjectRequest
     ├── Erased                       there was an answer, and it named a person who is erased
     ├── Conflict                     against what is in force now
@@ -268,6 +268,13 @@ class UnknownEvent(Unknown):
 
     code = "unknown_event"
     says = "There is no event of this source and id."
+
+
+class UnknownReplay(Unknown):
+    """No replay of this id."""
+
+    code = "unknown_replay"
+    says = "There is no replay of this id."
 
 
 class UnknownQuarantined(Unknown):

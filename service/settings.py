@@ -158,6 +158,10 @@ class Settings(BaseSettings):
         description="days that audit, feed and past states stay in the graph; 0 moves nothing",
     )
 
+    events_uri: str | None = Field(
+        None, min_length=1, description="the record of events: a folder or s3://bucket/prefix; DATA_DIR/events"
+    )
+
     # ---- stores of one's own
 
     neo4j_uri: str | None = Field(None, description="use this Neo4j instead of a local one")
@@ -195,6 +199,13 @@ class Settings(BaseSettings):
     def seals(self) -> bool:
         """Whether old rows are moved: with a Neo4j of one's own only to a folder that was named for it."""
         return self.keep_days > 0 and (self.neo4j_uri is None or self.sealed_dir is not None)
+
+    @property
+    def record_uri(self) -> str | None:
+        """Where events are recorded; with a Neo4j of one's own only where a place was named: all instances share it."""
+        if self.events_uri is not None:
+            return self.events_uri
+        return str(self.data_dir / "events") if self.neo4j_uri is None else None
 
 
 def load_settings(given: Mapping[str, object] | None = None) -> Settings:

@@ -41,6 +41,7 @@ from service.model.changes import (
 )
 from service.model.events import EventReceipt, QuarantineEvent, RecordEvent, RegisterSchema, SchemaReceipt
 from service.model.matching_models import BeginTraining, EndTraining, ModelReceipt
+from service.model.record_acts import NoteAct
 from service.model.records import ObserveRecord, RecordReceipt, WithdrawRecord
 
 Body = dict[str, object]
@@ -69,6 +70,7 @@ ACTIONS: dict[type[Change], str] = {
     RecordEvent: "events.recorded",
     QuarantineEvent: "events.quarantined",
     RegisterSchema: "schema.registered",
+    NoteAct: "record.act",
     ObserveRecord: "records.observed",
     WithdrawRecord: "record.withdrawn",
     BeginTraining: "model.training",
@@ -257,6 +259,9 @@ def _one(origin: Origin, change: Change, receipt: Receipt, policy_version: int, 
         if not receipt.added:
             return []
         body |= {"action": ACTIONS[RegisterSchema], "outcome": f"{change.type}/{change.version}"}
+        reason = ""
+    elif isinstance(change, NoteAct):
+        body |= {"action": change.action, "outcome": change.outcome}
         reason = ""
     elif isinstance(change, Decide) and isinstance(receipt, DecisionReceipt):
         return [body | _decision(change, receipt, pseudonym)]

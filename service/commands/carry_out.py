@@ -15,6 +15,7 @@ from service.commands import (
     observe_events,
     policy_acts,
     record,
+    record_acts,
     resolve_anew,
     restore,
     review,
@@ -63,6 +64,7 @@ from service.model.events import EventReceipt, QuarantineEvent, RecordEvent, Reg
 from service.model.identifiers import AssertionId, IdentifierKey
 from service.model.matching_models import BeginTraining, EndTraining
 from service.model.profile import Profile
+from service.model.record_acts import NoteAct
 from service.model.records import ObserveRecord, WithdrawRecord
 
 Outcome = Receipt | FabricError
@@ -118,6 +120,8 @@ def wanted_by(change: Change) -> Wanted:
             return observe_events.wanted_by_quarantine(change)
         case RegisterSchema():
             return event_schemas.wanted_by_schema(change)
+        case NoteAct():
+            return Wanted()
         case Decide():
             return Wanted()  # it is made on the profile as stored, see `decisions`
 
@@ -172,6 +176,8 @@ def step_of(world: World, change: Evidence, origin: Origin, new_id: NewId) -> St
             return observe_events.quarantine_event(world, change)
         case RegisterSchema():
             return event_schemas.register_schema(world, change)
+        case NoteAct():
+            return record_acts.note_act(change)
 
 
 def _stands_alone(change: Change) -> bool:

@@ -50,6 +50,13 @@ MAY = {
     ("GET", "/v1/matching/models"): set(),
     ("GET", "/v1/matching/models/{name}/{version}"): set(),
     ("POST", "/v1/events"): {"collector"},
+    ("GET", "/v1/quality"): {"collector", "steward"},
+    ("POST", "/v1/replays"): set(),
+    ("GET", "/v1/replays"): set(),
+    ("GET", "/v1/replays/{replay_id}"): set(),
+    ("POST", "/v1/replays/{replay_id}/pause"): set(),
+    ("POST", "/v1/replays/{replay_id}/resume"): set(),
+    ("POST", "/v1/replays/{replay_id}/cancel"): set(),
     ("GET", "/v1/events/{source}/{event_id}/lineage"): {"steward", "privacy"},
     ("GET", "/v1/lineage"): {"steward", "privacy"},
     ("GET", "/v1/senders"): {"collector", "steward"},
@@ -379,6 +386,9 @@ async def test_every_documented_success_has_been_seen(api: Api) -> None:
     assert (await api.post("/v1/opendsr/requests", subject)).status == 201
     erased = await api.post("/v1/revocations", {"identifier": named(fresh()), "scope": "erase"})
     await api.get(f"/v1/revocations/{erased.json['revocation_id']}")
+    replay = (await api.post("/v1/replays", {"types": ["lead_submit"], "dry_run": True})).json["replay_id"]
+    for act in ("pause", "resume", "cancel"):
+        assert (await api.post(f"/v1/replays/{replay}/{act}", {})).status == 200
     data = {"identifiers": [named(a), named(d)], "consent": {"advertising": "granted"}, "regulation": "GDPR"}
     seen_at = {"time": "2026-01-01T00:00:00Z", "dataschema": "page_view/1-0-0", "specversion": "1.0"}
     event = {**seen_at, "id": f"tour-{a[-8:]}", "source": "web", "type": "page_view", "data": data, "sequence": "1"}
@@ -388,6 +398,9 @@ async def test_every_documented_success_has_been_seen(api: Api) -> None:
     schema = {"type": f"tour_{a[-8:]}", "version": "1-0-0", "schema": {"type": "object"}}
     assert (await api.post("/v1/schemas", schema)).status == 201
     tour = {
+        ("GET", "/v1/quality"): "/v1/quality",
+        ("GET", "/v1/replays"): "/v1/replays?limit=1",
+        ("GET", "/v1/replays/{replay_id}"): f"/v1/replays/{replay}",
         ("GET", "/v1/events/{source}/{event_id}/lineage"): f"/v1/events/web/{event['id']}/lineage",
         ("GET", "/v1/lineage"): f"/v1/lineage?link={found[1]['link_id']}",
         ("GET", "/v1/senders"): "/v1/senders",
