@@ -23,6 +23,7 @@ from service.api.context import Health, Services
 from service.api.items import consent_item, link_item
 from service.api.joined import JoinedProtocol
 from service.api.webhook_signature import WebhookKeys
+from service.assembly.delivery import delivering
 from service.cache.profiles import ProfileCache
 from service.clock import SystemClock, random_bytes
 from service.commands.account import pseudonyms_under
@@ -205,6 +206,8 @@ async def assembled(
         follower = Follower(write_path, policies.store)
         refresher = Refresher(write_path, policies, clock)
         lookup = Lookup(cache, timely, policies, clock, METRICS)
+        audit = CheckedAudit(GraphAudit(driver, database, chain, sealed), ends, vouched)
+        delivery = delivering(settings, driver, database, clock, policies, write_path, reader, archive, audit)
         services = Services(
             keyring,
             policies.active,
@@ -216,7 +219,7 @@ async def assembled(
             Explainer(ledger.look, archive, timely, policies.active, births_under(secret), clock.now_ms),
             GraphView(timely, archive, ledger.look),
             Feed(archive, clock),
-            CheckedAudit(GraphAudit(driver, database, chain, sealed), ends, vouched),
+            audit,
             pseudonyms_under(secret),
             link_ids_under(secret),
             lambda: _health_of(driver, database, cache),
@@ -228,6 +231,7 @@ async def assembled(
             follower,
             Simulator(policies, ledger.look, births_under(secret), clock),
             GraphRequests(driver, database),
+            delivery.parts,
         )
         seq = await founding.seq()
         behind, buried = journal.refusals(seq), journal.buried(seq)
@@ -261,6 +265,8 @@ async def assembled(
         if settings.seals:
             sealer.start()
             stack.push_async_callback(sealer.stop)
+        if settings.delivers:
+            await delivery.start(stack)
         app = create_app(services, request_ids(clock.random_token(6)))
         yield Assembled(app, services, policies, cache, founding, GraphBulk(driver, database, ledger))
 

@@ -18,7 +18,10 @@ from service.api.routes import (
     audiences,
     audit,
     consents,
+    cutovers,
     decisions,
+    deliveries,
+    destinations,
     links,
     opendsr,
     operations,
@@ -58,6 +61,9 @@ def create_app(services: Services, new_request_id: Callable[[], str]) -> ASGIApp
         audit,
         opendsr,
         webhooks,
+        deliveries,
+        destinations,
+        cutovers,
     ):
         app.include_router(family.router, dependencies=[Depends(no_address_in_path)])
     answer_problems(app)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from service.api.auth import Keyring
 from service.api.webhook_signature import WebhookKeys
 from service.commands.account import Pseudonym
+from service.commands.delivery_parts import DeliveryParts
 from service.commands.explain import Explainer
 from service.commands.feed import Feed
 from service.commands.follow import Follower
@@ -68,6 +69,7 @@ class Services:
     follower: Follower
     simulator: Simulator
     requests: SubjectRequests
+    delivery: DeliveryParts
 
     def time_of(self, text: str | None) -> int | None:
         """`as_of` of a query in ms, None for now or a moment ahead. Raises Invalid."""

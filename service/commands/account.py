@@ -39,6 +39,15 @@ from service.model.changes import (
     TraitsReceipt,
     Undo,
 )
+from service.model.delivery_changes import (
+    Attempt,
+    Conclude,
+    CutOver,
+    ExplainDifference,
+    RetryDelivery,
+    SetDestination,
+    TakeLegacy,
+)
 
 Body = dict[str, object]
 Pseudonym = Callable[[str], str]
@@ -63,6 +72,13 @@ ACTIONS: dict[type[Change], str] = {
     ObserveTraits: "traits.observed",
     LookAgain: "audiences.refreshed",
     Disclose: "subject.disclosed",
+    Attempt: "delivery.attempt",
+    Conclude: "delivery.concluded",
+    SetDestination: "destination.set",
+    RetryDelivery: "delivery.retried",
+    TakeLegacy: "legacy.taken",
+    ExplainDifference: "cutover.explained",
+    CutOver: "cutover.step",
 }
 
 

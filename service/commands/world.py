@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from service.commands.desk import Deskwork
+from service.commands.dispatch import Dispatch
 from service.commands.loads import FOREVER as FOREVER
 from service.commands.loads import LinkEnd
 from service.commands.loads import Loaded as Loaded
@@ -64,6 +65,7 @@ class World:
 
     def __init__(self, policy: Policy, births: Births, now: int, seq: int, desk: Desk | None = None) -> None:
         self.desk = Deskwork(desk or Desk())
+        self.dispatch = Dispatch()
         self.policy = policy
         self.births = births
         self.now = now

@@ -262,4 +262,5 @@ def decision_json(decision_id: str, decision: Decision) -> dict[str, object]:
         "policy_version": decision.policy_version,
         "decided_at": rfc3339(decision.decided_at),
         "valid_until": rfc3339(decision.valid_until),
+        "owner": decision.owner,
     }

@@ -20,6 +20,7 @@ from service.control.policy_capture import (
     unknown_names,
     webhook_mappings,
 )
+from service.control.policy_delivery import DeliveryBlock, compile_delivery
 from service.model.policy import (
     MAX_LINKS_DEFAULT,
     PRIORITY_DEFAULT,
@@ -146,6 +147,7 @@ class DestinationRule(_Strict):
     min_confidence: Confidence = 0.0
     otherwise: Otherwise | None = None
     traits: list[Annotated[str, StringConstraints(pattern=r"^(\*|[a-z][a-z0-9_]{0,63})$")]] = ["*"]
+    delivery: DeliveryBlock | None = None
 
 
 class AudienceRule(_Strict):
@@ -313,6 +315,7 @@ def _destination(name: str, rule: DestinationRule) -> Destination:
         rule.min_confidence,
         rule.otherwise.granularity if rule.otherwise is not None else None,
         frozenset(rule.traits),
+        compile_delivery(rule.delivery),
     )
 
 

@@ -11,6 +11,7 @@ from neo4j import AsyncDriver, AsyncTransaction
 from neo4j.exceptions import DriverError, Neo4jError
 
 from service.commands.announce import profiles_in
+from service.commands.dispatch import DispatchLoaded, DispatchWanted
 from service.commands.newcomers import Newcomers
 from service.commands.plan import Entry, Plan, StoredAnswer
 from service.commands.ports import Head, OutcomeUnknown
@@ -18,6 +19,7 @@ from service.commands.world import Loaded, Wanted
 from service.control.tombstones import Tombstones
 from service.errors import StoreUnavailable
 from service.graph import audit, erasing, newcomers, queries, records
+from service.graph.deliveries import load_dispatch, write_dispatch
 from service.graph.policies import desk_of, load_desk, write_desk
 from service.model.changes import Remembered, Revocation
 from service.model.evidence import Reason
@@ -146,6 +148,10 @@ class GraphTurn:
         if review is not None:
             loaded.reviews[link.link_id] = review
 
+    async def dispatch(self, wanted: DispatchWanted) -> DispatchLoaded:
+        """What `wanted` names of deliveries, as it stands under the lock."""
+        return await load_dispatch(self._rows, wanted)
+
     async def profiles(self, keys: Sequence[IdentifierKey]) -> dict[IdentifierKey, Profile]:
         """The profile of each identifier that is in one, as stored under the lock."""
         rows = await self._rows(queries.READ_PROFILES, asked=list(keys))
@@ -210,6 +216,8 @@ class GraphTurn:
         await self._run(queries.WRITE_MEMBERSHIPS, members)
         if plan.desk is not None:
             await write_desk(self._run, plan.desk, at)
+        if plan.dispatch is not None:
+            await write_dispatch(self._run, plan.dispatch)
 
     async def plan_write(self) -> None:
         """Run the common write, and those of consent and of stewards, with no rows."""

