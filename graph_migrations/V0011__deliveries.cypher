@@ -16,3 +16,4 @@ CREATE INDEX comparison_at IF NOT EXISTS FOR (c:Comparison) ON (c.destination, c
 CREATE CONSTRAINT explanation_id IF NOT EXISTS FOR (x:Explanation) REQUIRE x.id IS UNIQUE;
 CREATE INDEX explanation_destination IF NOT EXISTS FOR (x:Explanation) ON (x.destination);
 CREATE INDEX cutover_destination IF NOT EXISTS FOR (s:CutoverStep) ON (s.destination, s.at);
+CREATE INDEX intake_at IF NOT EXISTS FOR (i:Intake) ON (i.at);

@@ -24,6 +24,7 @@ from service.api.items import consent_item, link_item
 from service.api.joined import JoinedProtocol
 from service.api.webhook_signature import WebhookKeys
 from service.assembly.delivery import delivering
+from service.assembly.events import event_services
 from service.cache.profiles import ProfileCache
 from service.clock import SystemClock, random_bytes
 from service.commands.account import pseudonyms_under
@@ -232,6 +233,7 @@ async def assembled(
             Simulator(policies, ledger.look, births_under(secret), clock),
             GraphRequests(driver, database),
             delivery.parts,
+            event_services(driver, database, secret, link_ids_under(secret)),
         )
         seq = await founding.seq()
         behind, buried = journal.refusals(seq), journal.buried(seq)

@@ -314,6 +314,13 @@ class WebhookIdReused(Conflict):
     says = "This webhook-id was used for another webhook."
 
 
+class SchemaExists(Conflict):
+    """A version of a schema was published with other content; versions are never changed."""
+
+    code = "schema_exists"
+    says = "This version exists with other content. Published versions are never changed."
+
+
 class NothingToRollBack(Conflict):
     """No version was in force before this one."""
 

@@ -22,6 +22,7 @@ from service.api.routes import (
     decisions,
     deliveries,
     destinations,
+    events,
     links,
     opendsr,
     operations,
@@ -51,6 +52,7 @@ def create_app(services: Services, new_request_id: Callable[[], str]) -> ASGIApp
     for family in (
         operations,
         links,
+        events,
         stewardship,
         reviews,
         profiles,

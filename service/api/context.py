@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from service.api.auth import Keyring
+from service.api.event_services import EventServices
 from service.api.webhook_signature import WebhookKeys
 from service.commands.account import Pseudonym
 from service.commands.delivery_parts import DeliveryParts
@@ -70,6 +71,7 @@ class Services:
     simulator: Simulator
     requests: SubjectRequests
     delivery: DeliveryParts
+    events: EventServices
 
     def time_of(self, text: str | None) -> int | None:
         """`as_of` of a query in ms, None for now or a moment ahead. Raises Invalid."""

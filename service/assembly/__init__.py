@@ -1,1 +1,1 @@
-"""Parts of an instance, each put together in a module of its own; `service.bootstrap` puts them in order."""
+"""Parts of the assembly that `service.bootstrap` puts together; each builds what one area needs."""

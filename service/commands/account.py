@@ -48,6 +48,7 @@ from service.model.delivery_changes import (
     SetDestination,
     TakeLegacy,
 )
+from service.model.events import EventReceipt, QuarantineEvent, RecordEvent, RegisterSchema, SchemaReceipt
 
 Body = dict[str, object]
 Pseudonym = Callable[[str], str]
@@ -79,6 +80,9 @@ ACTIONS: dict[type[Change], str] = {
     TakeLegacy: "legacy.taken",
     ExplainDifference: "cutover.explained",
     CutOver: "cutover.step",
+    RecordEvent: "events.recorded",
+    QuarantineEvent: "events.quarantined",
+    RegisterSchema: "schema.registered",
 }
 
 
@@ -114,6 +118,48 @@ def links_entry(origin: Origin, statuses: Mapping[str, int], links_sha256: str, 
 def _links(origin: Origin, done: Sequence[LinkReceipt], policy_version: int) -> list[Body]:
     digest = hashlib.sha256("\n".join(sorted(receipt.link_id for receipt in done)).encode()).hexdigest()
     return links_entry(origin, Counter(receipt.status for receipt in done), digest, policy_version)
+
+
+def _events(
+    origin: Origin, done: Sequence[tuple[Change, Receipt]], policy_version: int, pseudonym: Pseudonym
+) -> list[Body]:
+    """One entry for all events of a request's share of a turn, and one for each that changed what may be done with its
+    person: a page view mostly says what was said before.
+    """
+    told = [
+        (change, receipt)
+        for change, receipt in done
+        if isinstance(change, RecordEvent | QuarantineEvent) and isinstance(receipt, EventReceipt)
+    ]
+    counts = Counter("replayed" if receipt.replayed else receipt.status for _, receipt in told)
+    del counts["duplicate"]
+    if not counts:
+        return []
+    keys = [change.event.key for change, _ in told if isinstance(change, RecordEvent)]
+    body: Body = {"actor": origin.actor, "policy_version": policy_version, "request_id": origin.request_id}
+    bodies = [
+        body
+        | {
+            "action": ACTIONS[RecordEvent],
+            "outcome": ", ".join(f"{status} {count}" for status, count in sorted(counts.items())),
+            "events_sha256": hashlib.sha256("\n".join(sorted(keys)).encode()).hexdigest(),
+        }
+    ]
+    for change, receipt in told:
+        if isinstance(change, RecordEvent) and receipt.consented:
+            said = [one for statement in change.statements for one in statement.states]
+            bodies += [
+                body
+                | {
+                    "action": ACTIONS[RecordConsent],
+                    "subject": pseudonym(key),
+                    "profile_id": receipt.profile_id,
+                    "purpose": ",".join(purpose for purpose, _ in said),
+                    "consent": ",".join(state for _, state in said),
+                }
+                for key in change.event.identifiers
+            ]
+    return bodies
 
 
 def _decision(change: Decide, receipt: DecisionReceipt, pseudonym: Pseudonym) -> Body:
@@ -195,6 +241,11 @@ def _one(origin: Origin, change: Change, receipt: Receipt, policy_version: int, 
             "outcome": change.kind,
         }
         reason = ""
+    elif isinstance(change, RegisterSchema) and isinstance(receipt, SchemaReceipt):
+        if not receipt.added:
+            return []
+        body |= {"action": ACTIONS[RegisterSchema], "outcome": f"{change.type}/{change.version}"}
+        reason = ""
     elif isinstance(change, Decide) and isinstance(receipt, DecisionReceipt):
         return [body | _decision(change, receipt, pseudonym)]
     else:
@@ -224,8 +275,9 @@ def entries_of(
                 "request_id": origin.request_id,
             }
         )
+    bodies += _events(origin, done, policy_version, pseudonym)
     for change, receipt in done:
-        if not isinstance(change, ObserveLink):
+        if not isinstance(change, ObserveLink | RecordEvent | QuarantineEvent):
             bodies += _one(origin, change, receipt, policy_version, pseudonym)
     return bodies
 

@@ -11,7 +11,9 @@ from service.commands import (
     decisions,
     deliveries,
     erase,
+    event_schemas,
     observe,
+    observe_events,
     policy_acts,
     resolve_anew,
     restore,
@@ -59,6 +61,7 @@ from service.model.changes import (
     Undo,
 )
 from service.model.delivery_changes import Attempt, CutOver, CutOverReceipt
+from service.model.events import EventReceipt, QuarantineEvent, RecordEvent, RegisterSchema
 from service.model.identifiers import AssertionId, IdentifierKey
 from service.model.profile import Profile
 
@@ -105,6 +108,12 @@ def wanted_by(change: Change) -> Wanted:
             return Wanted()  # they say themselves what they need
         case Disclose():
             return subject.wanted_by_disclosure(change)
+        case RecordEvent():
+            return observe_events.wanted_by_event(change)
+        case QuarantineEvent():
+            return observe_events.wanted_by_quarantine(change)
+        case RegisterSchema():
+            return event_schemas.wanted_by_schema(change)
         case _:
             return Wanted()  # decisions and deliveries rest on profiles as stored, see `decisions`
 
@@ -147,6 +156,12 @@ def step_of(world: World, change: Evidence, origin: Origin, new_id: NewId) -> St
             return resolve_anew.resolve_anew(world, change)
         case Disclose():
             return subject.disclose(world, change)
+        case RecordEvent():
+            return observe_events.record_event(world, change, new_id)
+        case QuarantineEvent():
+            return observe_events.quarantine_event(world, change)
+        case RegisterSchema():
+            return event_schemas.register_schema(world, change)
 
 
 def _stands_alone(change: Change) -> bool:
@@ -154,9 +169,9 @@ def _stands_alone(change: Change) -> bool:
     return isinstance(change, Merge | Split | Undo | Judge)
 
 
-def _kind(change: Change) -> str:
+def _kind(change: Change, linking: str) -> str:
     """Changes of one kind are settled together: decisions, erasures, consent, and all other evidence. Whom consent
-    parts, they inherit from each other; whom other evidence parts, they do not.
+    parts, they inherit from each other; whom other evidence parts, they do not. `linking`: the purpose of being linked.
     """
     if isinstance(change, Decide):
         return "decides"
@@ -164,17 +179,21 @@ def _kind(change: Change) -> str:
         return "delivers"
     if isinstance(change, Revoke) and change.erases:
         return "erases"
+    if isinstance(change, RecordEvent):
+        return "allows" if observe_events.withdraws_linking(change, linking) else "says"
     return "allows" if isinstance(change, Revoke | RecordConsent) else "says"
 
 
-def segments(changes: Sequence[tuple[Change, Origin]]) -> list[list[tuple[Change, Origin]]]:
+def segments(changes: Sequence[tuple[Change, Origin]], linking: str = "") -> list[list[tuple[Change, Origin]]]:
     """Runs of changes that are settled together, in order."""
     found: list[list[tuple[Change, Origin]]] = []
+    before = ""
     for item in changes:
-        first = found[-1][0][0] if found else None
-        if first is None or _stands_alone(item[0]) or _stands_alone(first) or _kind(item[0]) != _kind(first):
+        kind, alone = _kind(item[0], linking), _stands_alone(item[0])
+        if alone or kind != before:
             found.append([])
         found[-1].append(item)
+        before = "" if alone else kind
     return found
 
 
@@ -233,7 +252,7 @@ class Carrier:
             self._erased = await self._turn.erased(unknown) if unknown else frozenset()
         if self._world.behind:
             await self._flip(flip_due(self._world, wanted.identifiers), carried)
-        for index, segment in enumerate(segments(changes)):
+        for index, segment in enumerate(segments(changes, self._world.policy.linking_purpose)):
             if index:
                 self._world.now += 1
             marks = self._delivering.marks()
@@ -322,6 +341,8 @@ class Carrier:
                 profile = self._world.state(change.identifier).profile
                 if profile is not None:
                     events.append({"type": "consent.changed", "profile_id": profile})
+            elif isinstance(outcome, EventReceipt) and outcome.consented and outcome.profile_id is not None:
+                events.append({"type": "consent.changed", "profile_id": outcome.profile_id})
             elif isinstance(outcome, PolicyReceipt) and outcome.former is not None:
                 version = outcome.kept.version
                 versions = {"policy_version": version, "former": outcome.former}

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from service.commands.decisions import profile_now
 from service.commands.deliveries import ACTS, Acts, Desk, wanted_by, wanted_with
 from service.commands.dispatch import DispatchWanted
-from service.commands.happened import happened_of
+from service.commands.happened import happened_of, intake_of
 from service.commands.intents import Happened, Intents, asked_of, make_removals, refused_now, wanted_by_events
 from service.commands.ports import Turn
 from service.commands.world import World
@@ -71,6 +71,12 @@ class Delivering:
 
     async def follow(self, segment: Changes, outcomes: Sequence[Outcome], marks: tuple[int, int]) -> None:
         """After a segment is settled: intents of its events, removals for those who refused in it."""
+        statuses = [
+            status
+            for (change, _), outcome in zip(segment, outcomes, strict=True)
+            if (status := intake_of(change, outcome)) is not None
+        ]
+        self._world.dispatch.intake.update(statuses)
         if not _delivers(self._world.policy):
             return
         await self._remove(segment[0][1], marks)

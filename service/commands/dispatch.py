@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -92,6 +93,7 @@ class Dispatch:
         self.places = 0
         self.decisions: list[DecisionReceipt] = []
         self.entries: list[dict[str, object]] = []
+        self.intake: Counter[str] = Counter()
 
     @property
     def changed(self) -> bool:
@@ -105,6 +107,7 @@ class Dispatch:
             or self.explained
             or self.steps
             or self.undone_at
+            or self.intake
         )
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
+from service.commands.capture import CaptureLoaded, CaptureWanted
 from service.commands.desk import DeskLoaded, DeskWanted
 from service.model.evidence import Assertion, Hand, Link, Reason
 from service.model.identifiers import AssertionId, IdentifierKey, LinkId, Pair, ProfileId
@@ -22,6 +23,7 @@ class Wanted:
     present members with their live links and the other ends. `ids`: who holds a profile id, and its hands. `due`: so
     many of the links that have fallen due. `around`: with each identifier its profile, as if that were wanted too.
     `ends_of`: of the active links of these identifiers only where they lead and when they end.
+    `capture`: what is known of events.
     """
 
     identifiers: set[IdentifierKey] = field(default_factory=set)
@@ -35,10 +37,11 @@ class Wanted:
     around: bool = False
     ends_of: set[IdentifierKey] = field(default_factory=set)
     desk: DeskWanted | None = None
+    capture: CaptureWanted = field(default_factory=CaptureWanted)
 
     def __bool__(self) -> bool:
         named = (self.identifiers, self.pairs, self.links, self.links_of, self.profiles, self.ids, self.assertions)
-        return any((*named, self.ends_of)) or self.desk is not None
+        return any((*named, self.ends_of)) or self.desk is not None or bool(self.capture)
 
     def add(self, other: Wanted) -> None:
         """Want what `other` wants as well."""
@@ -52,6 +55,7 @@ class Wanted:
         self.due = max(self.due, other.due)
         self.around |= other.around
         self.ends_of |= other.ends_of
+        self.capture.add(other.capture)
 
 
 @dataclass(slots=True)
@@ -81,3 +85,4 @@ class Loaded:
     bars: dict[IdentifierKey, Reason] = field(default_factory=dict)
     desk: DeskLoaded | None = None
     tombs: dict[IdentifierKey, Tomb] = field(default_factory=dict)
+    capture: CaptureLoaded = field(default_factory=CaptureLoaded)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from service.commands.capture import Capture
 from service.commands.desk import Deskwork
 from service.commands.dispatch import Dispatch
 from service.commands.world import Erasure, Version, World
@@ -106,6 +107,7 @@ class Plan:
     drops: list[IdentifierKey] = field(default_factory=list)
     desk: Deskwork | None = None
     dispatch: Dispatch | None = None
+    capture: Capture | None = None
     memberships: list[tuple[ProfileId, list[str], list[str]]] = field(default_factory=list)
     reviews_more: int = 0
     erasures: list[Erasure] = field(default_factory=list)
@@ -129,6 +131,7 @@ class Plan:
             or self.ids
             or self.desk
             or self.dispatch
+            or self.capture
             or self.erasures
             or self.tombs
         )
@@ -246,6 +249,8 @@ def plan_of(world: World) -> Plan:
         plan.dispatch = world.dispatch
     plan.decisions += world.dispatch.decisions
     plan.entries += [Entry(body) for body in world.dispatch.entries]
+    if world.capture.changed:
+        plan.capture = world.capture
     if world.desk.activated is not None:
         drops.add(IdentifierKey(POLICY_KEY))  # what look-ups know of the version in force
     plan.drops = sorted(drops)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+from service.commands.capture import Capture
 from service.commands.desk import Deskwork
 from service.commands.dispatch import Dispatch
 from service.commands.loads import FOREVER as FOREVER
@@ -66,6 +67,7 @@ class World:
     def __init__(self, policy: Policy, births: Births, now: int, seq: int, desk: Desk | None = None) -> None:
         self.desk = Deskwork(desk or Desk())
         self.dispatch = Dispatch()
+        self.capture = Capture()
         self.policy = policy
         self.births = births
         self.now = now
@@ -152,6 +154,7 @@ class World:
             self.due = loaded.due
         if loaded.desk is not None:
             self.desk.take(loaded.desk)
+        self.capture.take(wanted.capture, loaded.capture)
 
     def missing(self, wanted: Wanted) -> Wanted:
         """The part of `wanted` that is not here yet."""
@@ -167,6 +170,7 @@ class World:
             wanted.around,
             {key for key in wanted.ends_of if key not in self.ends_of},
             wanted.desk,
+            self.capture.missing(wanted.capture),
         )
 
     def follows(self, key: IdentifierKey) -> bool:

@@ -21,6 +21,7 @@ from service.control.policy_capture import (
     webhook_mappings,
 )
 from service.control.policy_delivery import DeliveryBlock, compile_delivery
+from service.control.policy_events import EventsRules, event_rules, unknown_in_events
 from service.model.policy import (
     MAX_LINKS_DEFAULT,
     PRIORITY_DEFAULT,
@@ -238,6 +239,7 @@ class PolicyDocument(_Strict):
     retention: dict[Label, Duration] = {}
     webhooks: dict[Name, WebhookRules] = {}
     signals: SignalRules = SignalRules()
+    events: EventsRules = EventsRules()
     tests: Annotated[list[Example], Field(max_length=100)] = []
 
 
@@ -271,6 +273,8 @@ def _wrong(document: PolicyDocument) -> list[InitErrorDetails]:
         wrong(what, "webhooks", *place)
     for place, what in unknown_in_signals(document.signals, purposes, regulations):
         wrong(what, "signals", *place)
+    for place, what in unknown_in_events(document.events, purposes, document.retention):
+        wrong(what, "events", *place)
     return found
 
 
@@ -360,6 +364,7 @@ def compile_policy(document: Mapping[str, Any] | PolicyDocument, version: int) -
         decision_max_age_ms=parse_duration(document.decisions.max_age),
         webhooks=webhook_mappings(document.webhooks),
         signals=signal_mappings(document.signals),
+        events=event_rules(document.events, document.purposes, document.retention),
     )
 
 

@@ -29,6 +29,7 @@ from service.model.identifiers import IdentifierKey, ProfileId
 
 OTHERS_MAX = 200_000
 _FOREVER = 1 << 62
+INTAKE = ("accepted", "duplicate", "quarantined", "lost")
 
 
 def _attempt_text(made: Attempted) -> str:
@@ -185,8 +186,8 @@ async def load_dispatch(rows: Rows, wanted: DispatchWanted) -> DispatchLoaded:
     return found
 
 
-async def write_dispatch(run: Run, work: Dispatch) -> None:
-    """Write what a turn did with deliveries. `run` runs a statement over rows."""
+async def write_dispatch(run: Run, work: Dispatch, at: int) -> None:
+    """Write what a turn did with deliveries. `run` runs a statement over rows; `at`: the turn's time (ms)."""
     await run(q.WRITE_DELIVERIES, [row_of_delivery(one) for one in work.changed_deliveries.values()])
     await run(q.WRITE_DESTINATIONS, [asdict(one) for one in work.changed_destinations.values()])
     await run(q.WRITE_ASSIGNMENTS, [asdict(one) for one in work.assigned.values()])
@@ -195,6 +196,8 @@ async def write_dispatch(run: Run, work: Dispatch) -> None:
     await run(q.WRITE_EXPLANATIONS, [asdict(one) for one in work.explained])
     await run(q.UNDO_STEPS, [{"destination": name, "at": at} for name, at in work.undone_at])
     await run(q.WRITE_STEPS, [asdict(one) for one in work.steps])
+    if work.intake:
+        await run(q.WRITE_INTAKE, [{**dict.fromkeys(INTAKE, 0), **work.intake, "at": at}])
 
 
 class GraphDeliveries:

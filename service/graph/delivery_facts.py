@@ -6,9 +6,12 @@ from typing import Any, LiteralString
 
 from neo4j import AsyncDriver
 
+from service.commands.happened import happened
 from service.commands.intents import Happened
+from service.events.canonical import event_of
 from service.graph import delivery_queries as q
 from service.graph.driver import rows_of
+from service.model.events import event_key
 
 
 class _Reads:
@@ -34,7 +37,9 @@ class GraphEvents(_Reads):
 
     async def find(self, source: str, event_id: str) -> Happened | None:
         """One event, None where it is not known or not kept any more."""
-        return None
+        rows = await self._rows(q.READ_EVENT, key=event_key(source, event_id))
+        body = rows[0]["body"] if rows else None
+        return happened(event_of(body)) if body else None
 
 
 class GraphEventCounts(_Reads):
@@ -42,4 +47,6 @@ class GraphEventCounts(_Reads):
 
     async def counts(self, since: int | None, until: int | None) -> dict[str, int]:
         """What came in, by when (ms)."""
-        return {"received": 0, "accepted": 0, "duplicate": 0, "quarantined": 0}
+        (row,) = await self._rows(q.COUNT_INTAKE, since=since or 0, until=until or 1 << 62)
+        known = {name: int(row[name]) for name in ("accepted", "duplicate", "quarantined")}
+        return {"received": sum(known.values()) + int(row["lost"]), **known}

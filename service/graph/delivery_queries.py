@@ -46,6 +46,8 @@ UNDO_STEPS: LiteralString = (
     "UNWIND $rows AS row MATCH (s:CutoverStep {destination: row.destination, at: row.at}) SET s.undone = true"
 )
 
+WRITE_INTAKE: LiteralString = "UNWIND $rows AS row CREATE (i:Intake) SET i = row"
+
 # ---- the loop
 
 READ_DUE: LiteralString = """
@@ -131,3 +133,10 @@ MATCH (d:Delivery) WHERE d.order >= 0 AND size(d.attempts) > 0 AND d.action = 's
     AND ($since IS NULL OR d.at >= $since) AND ($until IS NULL OR d.at < $until)
 RETURN properties(d) AS d ORDER BY d.id LIMIT $limit
 """
+
+COUNT_INTAKE: LiteralString = """
+MATCH (i:Intake) WHERE i.at >= $since AND i.at < $until
+RETURN sum(i.accepted) AS accepted, sum(i.duplicate) AS duplicate, sum(i.quarantined) AS quarantined,
+    sum(i.lost) AS lost
+"""
+READ_EVENT: LiteralString = "MATCH (e:Event {key: $key}) RETURN e.body AS body"

@@ -20,6 +20,7 @@ from service.control.tombstones import Tombstones
 from service.errors import StoreUnavailable
 from service.graph import audit, erasing, newcomers, queries, records
 from service.graph.deliveries import load_dispatch, write_dispatch
+from service.graph.events import load_capture, write_capture
 from service.graph.policies import desk_of, load_desk, write_desk
 from service.model.changes import Remembered, Revocation
 from service.model.evidence import Reason
@@ -85,6 +86,8 @@ class GraphTurn:
             loaded.assertions = [records.assertion_of(row) for row in rows]
         if wanted.desk is not None:
             loaded.desk = await load_desk(self._rows, wanted.desk)
+        if wanted.capture:
+            loaded.capture = await load_capture(self._rows, wanted.capture)
         if wanted.due:
             rows = await self._rows(queries.LOAD_DUE, now=now, limit=wanted.due)
             self._links(loaded, rows)
@@ -217,7 +220,9 @@ class GraphTurn:
         if plan.desk is not None:
             await write_desk(self._run, plan.desk, at)
         if plan.dispatch is not None:
-            await write_dispatch(self._run, plan.dispatch)
+            await write_dispatch(self._run, plan.dispatch, at)
+        if plan.capture is not None:
+            await write_capture(self._run, plan.capture, at, self._tombstones)
 
     async def plan_write(self) -> None:
         """Run the common write, and those of consent and of stewards, with no rows."""

@@ -7,6 +7,7 @@ from typing import Literal
 
 from service.model.decision import Decision
 from service.model.delivery_changes import CutOver, DeliveryChange, DeliveryReceipts
+from service.model.events import EventReceipt, QuarantineEvent, RecordEvent, RegisterSchema, SchemaReceipt
 from service.model.evidence import Assertion, ConsentRecord, ConsentState, Link, Method, Reason, Verdict
 from service.model.identifiers import AssertionId, IdentifierKey, LinkId, ProfileId
 from service.model.policy import Policy
@@ -268,6 +269,9 @@ Said = (
     | ExpireDue
     | Restore
     | Disclose
+    | RecordEvent
+    | QuarantineEvent
+    | RegisterSchema
 )
 PolicyAct = DraftPolicy | ActivatePolicy | ResolveAnew | LookAgain | CutOver
 Evidence = Said | PolicyAct
@@ -389,6 +393,8 @@ Receipt = (
     | TraitsReceipt
     | DiscloseReceipt
     | DeliveryReceipts
+    | EventReceipt
+    | SchemaReceipt
 )
 
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from service.model.capture import SignalMappings, WebhookMapping
 from service.model.delivery import DeliveryRule
+from service.model.events import EventRules
 
 Kind = Literal["person", "device", "session", "household"]
 Contested = Literal["newest", "strongest", "oldest", "nobody"]
@@ -119,6 +120,7 @@ class Policy:
     decision_max_age_ms: int = MAX_AGE_DEFAULT_MS
     webhooks: Mapping[str, WebhookMapping] = field(default_factory=dict)
     signals: SignalMappings = field(default_factory=SignalMappings)
+    events: EventRules = field(default_factory=EventRules)
 
     def confidence_of_source(self, source: str) -> float:
         """The confidence that identifiers seen together by `source` belong together."""

@@ -41,6 +41,7 @@ MAY = {
     ("POST", "/v1/decisions"): {"activation"},
     ("GET", "/v1/decisions/{decision_id}"): {"activation", "privacy"},
     ("POST", "/v1/traits"): {"collector"},
+    ("POST", "/v1/events"): {"collector"},
     ("GET", "/v1/audiences/{name}/members"): {"activation"},
     ("GET", "/v1/policies"): set(),
     ("GET", "/v1/policies/active"): set(),
