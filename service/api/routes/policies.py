@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 import orjson
@@ -26,7 +27,7 @@ from service.api.reading import Sent, body_of, caller_of, open_to, origin_of, re
 from service.api.render import Json, one, respond, respond_answered
 from service.clock import monotonic_s
 from service.control.policy_delivery import wrong_in_surroundings
-from service.control.policy_document import PolicyDocument, compile_policy, policy_schema, read_policy
+from service.control.policy_document import NAME, PolicyDocument, compile_policy, policy_schema, read_policy
 from service.errors import FieldError, Invalid, UnknownPolicy
 from service.model.changes import ActivatePolicy, DraftPolicy
 from service.model.policy_versions import Pass, PolicyVersion
@@ -113,7 +114,13 @@ def _document_of(sent: Sent) -> PolicyDocument:
     try:
         return read_policy(sent.content)
     except ValidationError as error:
-        raise invalid(error, sent.content) from None
+        raise invalid(error, sent.content, _destinations_in(sent.content)) from None
+
+
+def _destinations_in(content: object) -> list[str]:
+    """Names of destinations, which are an admin's own and may be repeated."""
+    named = content.get("destinations") if isinstance(content, dict) else None
+    return [name for name in named if re.fullmatch(NAME, name)] if isinstance(named, dict) else []
 
 
 @router.post(
