@@ -6,19 +6,20 @@
     │   ├── PersonalValueInUrl
     │   └── PurposeRequired
     ├── Invalid                      it can be read, and says something that can't be; with pointers
-    │   ├── PolicyExamplesFail       a policy's own examples do not hold
+    │   ├── IncompatibleSchema, PolicyExamplesFail
     │   └── UnreadableWebhook        well signed; kept for inspection
     ├── IdempotencyKeyReused
     ├── NotAuthenticated
     ├── NotAllowed
     ├── Unknown                      nothing of that name
     │   ├── UnknownIdentifier, UnknownProfile, UnknownLink, UnknownAssertion, UnknownReview, UnknownRevocation,
-    │   │   UnknownDecision, UnknownPolicy, UnknownAudience, UnknownDelivery, UnknownDestination
+    │   │   UnknownDecision, UnknownPolicy, UnknownAudience, UnknownEvent, UnknownQuarantined, UnknownSchema,
+    │   │   UnknownDelivery, UnknownDestination
     │   ├── UnknownProvider, UnknownSubjectRequest
     ├── Erased                       there was an answer, and it named a person who is erased
     ├── Conflict                     against what is in force now
     │   ├── AssertedDifferent, ProfileTooLarge, ReviewClosed, RequestInProgress, WebhookIdReused,
-    │   │   NothingToRollBack, SubjectRequestIdReused, GapTooLarge, Inconclusive, PolicyMoved
+    │   │   NothingToRollBack, SchemaExists, SubjectRequestIdReused, GapTooLarge, Inconclusive, PolicyMoved
     ├── TooLarge                     over a limit of the service
     │   ├── BodyTooLarge, TooManyItems
     ├── UnsupportedMedia
@@ -139,6 +140,13 @@ class PolicyExamplesFail(Invalid):
     says = "The policy's own examples do not hold under it."
 
 
+class IncompatibleSchema(Invalid):
+    """A version of a schema changes more than its number says; the pointers say what."""
+
+    code = "incompatible_schema"
+    says = "The schema changes more than its version number allows."
+
+
 class IdempotencyKeyReused(FabricError):
     """The same Idempotency-Key came with another body before."""
 
@@ -234,6 +242,27 @@ class UnknownPolicy(Unknown):
 
     code = "unknown_policy"
     says = "This version of the policy is not known."
+
+
+class UnknownEvent(Unknown):
+    """No event of this source and id."""
+
+    code = "unknown_event"
+    says = "There is no event of this source and id."
+
+
+class UnknownQuarantined(Unknown):
+    """Nothing in quarantine under this id."""
+
+    code = "unknown_quarantined"
+    says = "There is nothing in quarantine under this id."
+
+
+class UnknownSchema(Unknown):
+    """No schema of this type and version."""
+
+    code = "unknown_schema"
+    says = "There is no schema of this type and version."
 
 
 class UnknownAudience(Unknown):

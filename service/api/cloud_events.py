@@ -8,10 +8,9 @@ from urllib.parse import unquote
 from starlette.requests import Request
 
 from service.api.asgi import call_of
-from service.api.reading import Sent
+from service.api.reading import Sent, items_of
 from service.api.schemas import BATCH_MAX
 from service.errors import Invalid, Malformed, TooManyItems
-from service.events.validation import looks_like_a_name
 
 BATCH: Final = "application/cloudevents-batch+json"
 STRUCTURED: Final = "application/cloudevents+json"
@@ -29,17 +28,8 @@ def events_in(request: Request, sent: Sent) -> list[Any]:
         return _bounded(content)
     if kind != STRUCTURED and any(name.startswith(_PREFIX) for name in headers):
         return [_binary(headers, content)]
-    if not isinstance(content, dict):
-        raise Invalid.at("", "must be an object")
-    if "events" not in content:
-        return [content]
-    events = content["events"]
-    if not isinstance(events, list):
-        raise Invalid.at("/events", "must be a list")
-    for name in content:
-        if name != "events":
-            raise Invalid.at(f"/{name}" if looks_like_a_name(name) else "", "is not a known field")
-    return _bounded(events)
+    items = items_of(content, "events")
+    return [content] if items is None else items
 
 
 def _bounded(events: list[Any]) -> list[Any]:

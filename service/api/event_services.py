@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -9,7 +10,8 @@ from service.commands.schema_book import SchemaBook
 from service.control.link_ids import LinkIds
 from service.events.canonical import Keyed
 from service.events.reading import Reading
-from service.model.events import Quarantined
+from service.model.events import Quarantined, SenderState
+from service.model.lineage import Lineage
 from service.model.policy import Policy
 
 
@@ -24,6 +26,28 @@ class EventReader(Protocol):
     ) -> list[Quarantined]:
         """Events that could not be taken, newest first, with sequence numbers below `before`."""
 
+    async def senders(self, after: str, limit: int) -> list[SenderState]:
+        """Senders by name, after one."""
+
+    async def senders_of(self, sources: Collection[str]) -> list[SenderState]:
+        """What came of these sources, as far as nothing but the source tells who sent."""
+
+
+class LineageStore(Protocol):
+    """Where things come from and what became of them; None for what is not known. Raises StoreUnavailable."""
+
+    async def of_event(self, key: str) -> Lineage | None:
+        """From one event on."""
+
+    async def of_link(self, link_id: str) -> Lineage | None:
+        """The events that speak for a link, and what became of them."""
+
+    async def of_profile(self, profile_id: str) -> Lineage | None:
+        """The events of everybody in a profile of today."""
+
+    async def of_decision(self, decision_id: str) -> Lineage | None:
+        """What a decision rests on today."""
+
 
 @dataclass(frozen=True, slots=True)
 class EventServices:
@@ -31,6 +55,7 @@ class EventServices:
 
     schemas: SchemaBook
     reader: EventReader
+    lineage: LineageStore
     link_ids: LinkIds
     digest: Keyed
     address: Keyed

@@ -211,14 +211,16 @@ def kept_revocation_json(kept: Revocation) -> Json:
     }
 
 
-def one(request_id: str, shape: Callable[[Any], Json]) -> Callable[[Sequence[Outcome]], tuple[int, bytes]]:
+def one(
+    request_id: str, shape: Callable[[Any], Json], status: int = 200
+) -> Callable[[Sequence[Outcome]], tuple[int, bytes]]:
     """Renders the outcome of a request that is one change: its receipt, or its error as a problem."""
 
     def render(outcomes: Sequence[Outcome]) -> tuple[int, bytes]:
         (outcome,) = outcomes
         if isinstance(outcome, FabricError):
             return meaning_of(type(outcome)).status, orjson.dumps(problem(outcome, request_id))
-        return 200, orjson.dumps(shape(outcome))
+        return status, orjson.dumps(shape(outcome))
 
     return render
 

@@ -45,6 +45,13 @@ def _free_text(value: object) -> str:
     return value
 
 
+def _given(value: object) -> object:
+    if value is None:
+        raise BadValue("must be a number where it is given")
+    return value
+
+
+_CONFIDENCE: dict[str, Any] = {"type": "number", "minimum": 0, "maximum": 1}
 Time = Annotated[int, BeforeValidator(_time), WithJsonSchema({"type": "string", "format": "date-time"})]
 TimeText = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
 Label = Annotated[str, BeforeValidator(_label), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 128})]
@@ -68,12 +75,14 @@ class IdentifierIn(Asked):
 
 
 class LinkIn(Asked):
-    """A source's statement that two identifiers belong together. Without `confidence`: what the policy gives it."""
+    """A source's statement that two identifiers belong together. Without `confidence`: what the policy gives it; null
+    is no confidence.
+    """
 
     a: IdentifierIn
     b: IdentifierIn
     method: Literal["deterministic", "probabilistic"]
-    confidence: Confidence | None = None
+    confidence: Annotated[Confidence | None, BeforeValidator(_given), WithJsonSchema(_CONFIDENCE)] = None
     source: Label
     rule: Label
     rule_version: Label | None = None

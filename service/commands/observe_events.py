@@ -88,6 +88,7 @@ def record_event(world: World, change: RecordEvent, new_id: NewId) -> Step:
     known = capture.events.get(event.key)
     if known is not None and (known.erased or change.replay is None):
         if known.erased or known.digest == event.digest:
+            _resubmitted(world, change)
             yield SETTLE
             return EventReceipt("duplicate", None if known.erased else profile_of(world, event))
         return (yield from _refused(world, change, EventError("/id", "is of another event", "id_conflict")))

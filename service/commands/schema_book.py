@@ -36,9 +36,9 @@ class SchemaBook:
         """Name → what is known so far; `learn` first."""
         return self._compiled
 
-    def is_builtin(self, kind: str) -> bool:
-        """Whether a type comes with the service."""
-        return any(name.startswith(f"{kind}/") for name in self._builtin)
+    def is_builtin(self, name: str) -> bool:
+        """Whether a version comes with the service."""
+        return name in self._builtin
 
     async def learn(self, names: Collection[str]) -> None:
         """Have these at hand, those that there are. What is not known is asked for each time: it may be published

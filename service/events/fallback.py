@@ -81,11 +81,13 @@ def after_mark(known: SenderState | None, source: str, mark: SenderMark, receive
     """A sender after one more number, and whether that number fills a gap. The first that comes opens no gap."""
     number = mark.number
     if known is None:
-        return SenderState(source, mark.sender, number, received_at), False
+        return SenderState(source, mark.sender, -1 if number is None else number, received_at), False
     seen = max(known.seen_at, received_at)
+    if number is None:
+        return replace(known, seen_at=seen), False
     if number > known.highest:
         missing = known.missing
-        if number > known.highest + 1:
+        if number > known.highest + 1 and known.highest >= 0:
             missing = (*missing, (known.highest + 1, number - 1))
         lost = known.lost + sum(last - first + 1 for first, last in missing[:-MISSING_MAX])
         return replace(known, highest=number, seen_at=seen, missing=missing[-MISSING_MAX:], lost=lost), False

@@ -29,6 +29,7 @@ from service.model.events import (
     Quarantined,
     QuarantineEvent,
     RecordEvent,
+    SenderMark,
 )
 from service.model.evidence import ConsentState
 from service.model.identifiers import IdentifierKey
@@ -189,7 +190,10 @@ def _change(
     )
     traits = cast("tuple[tuple[str, TraitValue], ...]", tuple((data.get("traits") or {}).items()))
     links = links_of(event, reading.policy, reading.link_ids)
-    return RecordEvent(event, body_of(event), links, traits, statements, replay, resubmits, envelope.mark)
+    mark = envelope.mark
+    if mark is None and envelope.source in rules.heartbeats:
+        mark = SenderMark("", None)
+    return RecordEvent(event, body_of(event), links, traits, statements, replay, resubmits, mark)
 
 
 def _statements(

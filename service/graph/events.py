@@ -13,45 +13,51 @@ import orjson
 
 from service.commands.capture import Capture, Captured, CaptureLoaded, CaptureWanted
 from service.control.tombstones import Tombstones
+from service.graph.queries import KEPT_PLAN
 from service.model.events import EventError, KnownEvent, Quarantined, SenderState
 
 Row = dict[str, Any]
 Rows = Callable[..., Awaitable[list[Any]]]
-Run = Callable[..., Awaitable[None]]
 
-LOAD_EVENTS: LiteralString = """
-UNWIND $keys AS key MATCH (e:Event {key: key})
-RETURN e.key AS key, e.digest AS digest, e.seq AS seq, coalesce(e.erased, false) AS erased
+# Lists are in one map: a plan for each combination of their sizes would be made anew (`queries.LOAD`).
+LOAD_CAPTURE: LiteralString = (
+    KEPT_PLAN
+    + """
+CALL () { UNWIND $capture.events AS key MATCH (e:Event {key: key})
+          RETURN collect([e.key, e.digest, e.seq, coalesce(e.erased, false)]) AS events }
+CALL () { UNWIND $capture.senders AS name MATCH (s:Sender {name: name})
+          RETURN collect([s.source, s.sender, s.highest, s.seen_at, s.missing, s.lost]) AS senders }
+CALL () { UNWIND $capture.quarantined AS id MATCH (q:Quarantined {id: id})
+          RETURN collect(properties(q)) AS quarantined }
+CALL () { UNWIND $capture.schemas AS name MATCH (s:EventSchema {name: name})
+          RETURN collect([s.name, s.document]) AS schemas }
+RETURN events, senders, quarantined, schemas
 """
-LOAD_SENDERS: LiteralString = """
-UNWIND $names AS name MATCH (s:Sender {name: name})
-RETURN s.source AS source, s.sender AS sender, s.highest AS highest, s.seen_at AS seen_at, s.missing AS missing,
-       s.lost AS lost
-"""
-LOAD_QUARANTINED: LiteralString = """
-UNWIND $ids AS id MATCH (q:Quarantined {id: id}) RETURN properties(q) AS kept
-"""
-LOAD_SCHEMAS: LiteralString = """
-UNWIND $names AS name MATCH (s:EventSchema {name: name}) RETURN s.name AS name, s.document AS document
-"""
+)
 
 # `about`: the identifiers that there are by now; the turn has written them before.
-WRITE_EVENTS: LiteralString = """
-UNWIND $rows AS row
-CREATE (e:Event) SET e = row.event
-FOREACH (_ IN row.waits | SET e:Unrecorded)
-WITH e, row UNWIND row.about AS key
-MATCH (i:Identifier {key: key})
-CREATE (e)-[:OF]->(i)
+WRITE_CAPTURE: LiteralString = (
+    KEPT_PLAN
+    + """
+CALL () {
+  UNWIND $capture.events AS row
+  CREATE (e:Event) SET e = row.event
+  FOREACH (_ IN row.waits | SET e:Unrecorded)
+  WITH e, row UNWIND row.about AS key
+  MATCH (i:Identifier {key: key})
+  CREATE (e)-[:OF]->(i)
+}
+CALL () {
+  UNWIND $capture.quarantined AS row
+  MERGE (q:Quarantined {id: row.kept.id}) SET q += row.kept
+  WITH q, row UNWIND row.mentions AS id
+  MERGE (m:Mention {id: id}) MERGE (q)-[:MENTIONS]->(m)
+}
+CALL () { UNWIND $capture.senders AS row MERGE (s:Sender {name: row.name}) SET s += row }
+CALL () { UNWIND $capture.schemas AS row CREATE (s:EventSchema) SET s = row }
+FINISH
 """
-WRITE_QUARANTINED: LiteralString = """
-UNWIND $rows AS row
-MERGE (q:Quarantined {id: row.kept.id}) SET q += row.kept
-WITH q, row UNWIND row.mentions AS id
-MERGE (m:Mention {id: id}) MERGE (q)-[:MENTIONS]->(m)
-"""
-WRITE_SENDERS: LiteralString = "UNWIND $rows AS row MERGE (s:Sender {name: row.name}) SET s += row"
-WRITE_SCHEMAS: LiteralString = "UNWIND $rows AS row CREATE (s:EventSchema) SET s = row"
+)
 
 # ---- erasure: `$of` as in `service.graph.erasing`
 
@@ -85,6 +91,7 @@ def row_of_event(captured: Captured) -> Row:
             "links": list(captured.links) or None,
             "consents": list(captured.consents) or None,
             "resubmits": captured.resubmits,
+            "flags": list(event.flags) or None,
             "granularity": event.granularity,
             "retention": event.retention,
             "body": captured.body or None,
@@ -133,10 +140,10 @@ def _row_of_quarantined(kept: Quarantined, tombstones: Tombstones) -> Row:
     }
 
 
-def sender_of(row: Any) -> SenderState:
+def sender_of(source: str, sender: str, highest: int, seen_at: int, missing: str, lost: int) -> SenderState:
     """What came of a sender, as stored."""
-    missing = tuple((first, last) for first, last in orjson.loads(row["missing"]))
-    return SenderState(row["source"], row["sender"], row["highest"], row["seen_at"], missing, row["lost"])
+    ranges = tuple((first, last) for first, last in orjson.loads(missing))
+    return SenderState(source, sender, highest, seen_at, ranges, lost)
 
 
 def _row_of_sender(state: SenderState) -> Row:
@@ -157,29 +164,39 @@ def sender_name(source: str, sender: str) -> str:
 
 
 async def load_capture(rows: Rows, wanted: CaptureWanted) -> CaptureLoaded:
-    """What `wanted` names, as it stands under the lock."""
-    loaded = CaptureLoaded()
-    if wanted.events:
-        found = await rows(LOAD_EVENTS, keys=list(wanted.events))
-        loaded.events = {row["key"]: KnownEvent(row["digest"], row["seq"], row["erased"]) for row in found}
-    if wanted.senders:
-        states = [sender_of(row) for row in await rows(LOAD_SENDERS, names=[sender_name(*s) for s in wanted.senders])]
-        loaded.senders = {(state.source, state.sender): state for state in states}
-    if wanted.quarantined:
-        found = await rows(LOAD_QUARANTINED, ids=list(wanted.quarantined))
-        loaded.quarantined = {row["kept"]["id"]: quarantined_of(row["kept"]) for row in found}
-    if wanted.schemas:
-        found = await rows(LOAD_SCHEMAS, names=list(wanted.schemas))
-        loaded.schemas = {row["name"]: row["document"] for row in found}
-    return loaded
+    """What `wanted` names, as it stands under the lock; one round trip."""
+    (row,) = await rows(
+        LOAD_CAPTURE,
+        capture={
+            "events": list(wanted.events),
+            "senders": [sender_name(*sender) for sender in wanted.senders],
+            "quarantined": list(wanted.quarantined),
+            "schemas": list(wanted.schemas),
+        },
+    )
+    states = [sender_of(*columns) for columns in row["senders"]]
+    return CaptureLoaded(
+        {key: KnownEvent(digest, seq, erased) for key, digest, seq, erased in row["events"]},
+        {(state.source, state.sender): state for state in states},
+        {kept["id"]: quarantined_of(kept) for kept in row["quarantined"]},
+        dict(row["schemas"]),
+    )
 
 
-async def write_capture(run: Run, capture: Capture, at: int, tombstones: Tombstones) -> None:
-    """Write what a turn captured; its identifiers must have been written. At most one round trip for each kind."""
-    await run(WRITE_EVENTS, [row_of_event(captured) for captured in capture.captured])
+def rows_of_capture(capture: Capture, at: int, tombstones: Tombstones) -> Row:
+    """What a turn captured, as the parameter `capture` has it."""
     changed = [capture.quarantined[quarantine_id] for quarantine_id in sorted(capture.quarantined_changed)]
-    await run(WRITE_QUARANTINED, [_row_of_quarantined(kept, tombstones) for kept in changed if kept is not None])
     senders = [capture.senders[sender] for sender in sorted(capture.senders_changed)]
-    await run(WRITE_SENDERS, [_row_of_sender(state) for state in senders if state is not None])
-    schemas = [{"name": name, "document": text, "at": at} for name, text in capture.schemas_new.items()]
-    await run(WRITE_SCHEMAS, schemas)
+    return {
+        "events": [row_of_event(captured) for captured in capture.captured],
+        "quarantined": [_row_of_quarantined(kept, tombstones) for kept in changed if kept is not None],
+        "senders": [_row_of_sender(state) for state in senders if state is not None],
+        "schemas": [{"name": name, "document": text, "at": at} for name, text in capture.schemas_new.items()],
+    }
+
+
+async def plan_capture(rows: Rows, transaction_run: Callable[..., Awaitable[Any]]) -> None:
+    """Have both statements planned before anybody waits for them: they run on nothing."""
+    none: Row = {name: [] for name in ("events", "quarantined", "senders", "schemas")}
+    await rows(LOAD_CAPTURE, capture=none)
+    await (await transaction_run(WRITE_CAPTURE, {"capture": none})).consume()

@@ -20,7 +20,7 @@ from service.control.tombstones import Tombstones
 from service.errors import StoreUnavailable
 from service.graph import audit, erasing, newcomers, queries, records
 from service.graph.deliveries import load_dispatch, write_dispatch
-from service.graph.events import load_capture, write_capture
+from service.graph.events import WRITE_CAPTURE, load_capture, plan_capture, rows_of_capture
 from service.graph.policies import desk_of, load_desk, write_desk
 from service.model.changes import Remembered, Revocation
 from service.model.evidence import Reason
@@ -222,12 +222,14 @@ class GraphTurn:
         if plan.dispatch is not None:
             await write_dispatch(self._run, plan.dispatch, at)
         if plan.capture is not None:
-            await write_capture(self._run, plan.capture, at, self._tombstones)
+            captured = rows_of_capture(plan.capture, at, self._tombstones)
+            await (await self._transaction.run(WRITE_CAPTURE, {"capture": captured})).consume()
 
     async def plan_write(self) -> None:
         """Run the common write, and those of consent and of stewards, with no rows."""
         none: dict[str, list[Any]] = {name: [] for name in queries.COMMON_WRITES}
         await (await self._transaction.run(queries.WRITE, {"turn": none})).consume()
+        await plan_capture(self._rows, self._transaction.run)
         for query in (queries.CREATE_CONSENTS, queries.CREATE_REVOCATIONS, queries.CREATE_ASSERTIONS):
             await (await self._transaction.run(query, {"rows": []})).consume()
 

@@ -91,10 +91,12 @@ class ConsentStatement(NamedTuple):
 
 
 class SenderMark(NamedTuple):
-    """Where an event stands in the sequence of its sender; a source may have several. `number` counts by one."""
+    """Where an event stands in the sequence of its sender; a source may have several. `number` counts by one; None:
+    it is only noted that the sender was heard of.
+    """
 
     sender: str
-    number: int
+    number: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,8 +201,8 @@ class KnownEvent:
 
 @dataclass(frozen=True, slots=True)
 class SenderState:
-    """What came of one sender. `missing`: ranges of numbers that did not come, first and last; `lost`: how many more
-    there are than are kept. Times in ms.
+    """What came of one sender. `highest`: -1 of one that does not count. `missing`: ranges of numbers that did not
+    come, first and last; `lost`: how many more there are than are kept. Times in ms.
     """
 
     source: str

@@ -62,12 +62,12 @@ def rendered(ids: Sequence[str | None], request_id: str) -> Render:
     return render
 
 
-async def read_events(services: Services, sent: Sequence[Any]) -> list[Item]:
+async def read_events(services: Services, sent: Sequence[Any], resubmits: str | None = None) -> list[Item]:
     """The changes that events ask for, under the policy in force and every schema that is published by now."""
     names = {str(item.get("dataschema")) for item in sent if isinstance(item, dict)}
     await services.events.schemas.learn(names)
     reading = services.events.reading(services.policy(), services.now_ms())
-    return [read_event(item, reading) for item in sent]
+    return [read_event(item, reading, resubmits=resubmits) for item in sent]
 
 
 @router.post(
