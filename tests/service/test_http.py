@@ -8,11 +8,13 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.service.conftest import BODY_BYTES_MAX
+from tests.service.delivery_tour import tour_of_deliveries
 from tests.service.instances import ROLES, Api, Instance, Json, Reply, fresh, link, named, refused
 
 LOOKS_UP = {"activation", "steward"}
@@ -315,7 +317,7 @@ async def test_confidence_is_rounded_alike_in_answer_and_filter(api: Api) -> Non
 # ---- the document
 
 
-async def test_every_documented_success_has_been_seen(api: Api) -> None:
+async def test_every_documented_success_has_been_seen(api: Api, tmp_path: Path) -> None:
     """One tour of the service; whatever is documented to succeed has to succeed once, in the documented shape."""
     a, b, c, d = fresh(), fresh("device_id"), fresh(), fresh("cookie_id")
     home = fresh("household_id")
@@ -357,6 +359,7 @@ async def test_every_documented_success_has_been_seen(api: Api) -> None:
     assert (await api.post("/v1/opendsr/requests", subject)).status == 201
     erased = await api.post("/v1/revocations", {"identifier": named(fresh()), "scope": "erase"})
     await api.get(f"/v1/revocations/{erased.json['revocation_id']}")
+    await tour_of_deliveries(api, tmp_path)
     tour = {
         ("GET", "/v1/opendsr/discovery"): "/v1/opendsr/discovery",
         ("GET", "/v1/opendsr/requests/{request_id}"): f"/v1/opendsr/requests/tour-{a[-8:]}",
@@ -380,7 +383,11 @@ async def test_every_documented_success_has_been_seen(api: Api) -> None:
     for operation in documented & set(tour):
         assert (await api.call("GET", tour[operation])).status == 200
     seen = {(method, path) for method, path, status in api.document.seen if status in (200, 201)}
-    assert documented - seen <= {("POST", "/v1/reviews/{review_id}"), *SIGNED}
+    assert documented - seen <= {
+        ("POST", "/v1/reviews/{review_id}"),
+        ("POST", "/v1/deliveries/{delivery_id}/retry"),
+        *SIGNED,
+    }
 
 
 async def test_links_in_every_state_are_shown_as_documented(api: Api) -> None:
