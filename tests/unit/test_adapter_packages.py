@@ -31,8 +31,8 @@ def test_the_example_installs_and_is_found(tmp_path: Path) -> None:
             (source / file.name).write_bytes(file.read_bytes())
     pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-index", "--no-build-isolation"]
     made = subprocess.run([*pip, "--target", str(target), str(source)], capture_output=True, text=True)
-    if made.returncode and "hatchling" in made.stderr:
-        pytest.skip("hatchling, which builds packages, is not installed here")
+    if made.returncode and "BackendUnavailable" in made.stderr:
+        pytest.skip("setuptools, which builds packages, is not installed here")
     assert made.returncode == 0, made.stderr
     environment = {"PYTHONPATH": f"{target}:{ROOT}", "PATH": ""}
     told = subprocess.run([sys.executable, "-c", ASKS], capture_output=True, text=True, env=environment)
