@@ -25,6 +25,7 @@ from service.api.joined import JoinedProtocol
 from service.api.webhook_signature import WebhookKeys
 from service.assembly.delivery import delivering
 from service.assembly.events import event_services
+from service.assembly.matching import MatchingAssembly
 from service.cache.profiles import ProfileCache
 from service.clock import SystemClock, random_bytes
 from service.commands.account import pseudonyms_under
@@ -174,7 +175,8 @@ async def assembled(
         cache = ProfileCache(stores.redis_url, now_ms=clock.now_ms, random_bytes=random_bytes)
         stack.push_async_callback(cache.close)
         await cache.start()
-        policies = Policies(GraphPolicies(driver, database), cache)
+        matching = MatchingAssembly(settings, secret, driver, database)
+        policies = Policies(GraphPolicies(driver, database), cache, matching.equip)
         await policies.current()
         reader = GraphReader(driver, database)
         sealed = SqliteSealed(settings.sealed_dir or settings.data_dir / SEALED_FOLDER)
@@ -202,6 +204,7 @@ async def assembled(
             journal=journal,
             erased=physical.erased,
         )
+        matched = await matching.complete(policies, write_path, say)
         sweeper = Sweeper(write_path, reader.is_due)
         timely = Timely(reader, archive, sweeper.apply_due, clock.now_ms)
         follower = Follower(write_path, policies.store)
@@ -234,6 +237,7 @@ async def assembled(
             GraphRequests(driver, database),
             delivery.parts,
             event_services(driver, database, secret, link_ids_under(secret)),
+            matched,
         )
         seq = await founding.seq()
         behind, buried = journal.refusals(seq), journal.buried(seq)
@@ -253,6 +257,8 @@ async def assembled(
         await apply_again(write_path, behind, say)
         follower.start()
         stack.push_async_callback(follower.stop)
+        matched.trainer.start()
+        stack.push_async_callback(matched.trainer.stop)
         refresher.start()
         stack.push_async_callback(refresher.stop)
         sweeper.start()

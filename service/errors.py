@@ -6,7 +6,9 @@
     │   ├── PersonalValueInUrl
     │   └── PurposeRequired
     ├── Invalid                      it can be read, and says something that can't be; with pointers
-    │   ├── IncompatibleSchema, PolicyExamplesFail
+    │   ├── IncompatibleSchema
+    │   ├── PolicyExamplesFail       a policy's own examples do not hold
+    │   ├── MatchingOff, MatchingKeyUnknown
     │   └── UnreadableWebhook        well signed; kept for inspection
     ├── IdempotencyKeyReused
     ├── NotAuthenticated
@@ -14,7 +16,7 @@
     ├── Unknown                      nothing of that name
     │   ├── UnknownIdentifier, UnknownProfile, UnknownLink, UnknownAssertion, UnknownReview, UnknownRevocation,
     │   │   UnknownDecision, UnknownPolicy, UnknownAudience, UnknownEvent, UnknownQuarantined, UnknownSchema,
-    │   │   UnknownDelivery, UnknownDestination
+    │   │   UnknownDelivery, UnknownDestination, UnknownRecord, UnknownModel
     │   ├── UnknownProvider, UnknownSubjectRequest
     ├── Erased                       there was an answer, and it named a person who is erased
     ├── Conflict                     against what is in force now
@@ -124,6 +126,23 @@ class Invalid(FabricError):
     def at(cls, pointer: str, message: str) -> Invalid:
         """One field is wrong: `raise Invalid.at("/a/value", "is blocked")`."""
         return cls(errors=(FieldError(pointer, message),))
+
+
+class MatchingOff(Invalid):
+    """The policy in force has no section `matching`."""
+
+    code = "matching_off"
+    says = "The policy in force has no matching, so records are not taken."
+
+
+class MatchingKeyUnknown(Invalid):
+    """The encoding key is not the one that the records in the graph were encoded with."""
+
+    code = "matching_key_unknown"
+    says = (
+        "The encoding key of this instance is not the one of the records there are. Nothing is compared until it is "
+        "set, or a new one is put in force under a higher MATCHING_KEY_VERSION."
+    )
 
 
 class UnreadableWebhook(Invalid):
@@ -284,6 +303,20 @@ class UnknownDestination(Unknown):
 
     code = "unknown_destination"
     says = "The policy has no destination of this name with a `delivery` block."
+
+
+class UnknownRecord(Unknown):
+    """No record of this source is kept of this identifier."""
+
+    code = "unknown_record"
+    says = "There is no record of this identifier from this source."
+
+
+class UnknownModel(Unknown):
+    """No model of matching has this name and version."""
+
+    code = "unknown_model"
+    says = "There is no model of this name and version."
 
 
 class UnknownSubjectRequest(Unknown):

@@ -43,7 +43,7 @@ class DecisionMadeOut(BaseModel):
 
     decision_id: str
     profile_id: str
-    destination: str | None
+    purpose: str | None
     outcome: str | None
     at: TimeText
 

@@ -244,8 +244,30 @@ class LinkResults(BaseModel):
     results: list[LinkResult]
 
 
+class LinkFieldOut(BaseModel):
+    """What one field of two records says; `weight`: log-odds of one person against the rest."""
+
+    field: str
+    level: Literal["missing", "equal", "close", "similar", "different"]
+    weight: float
+
+
+class LevelOut(BaseModel):
+    """A field at another level."""
+
+    field: str
+    level: Literal["equal", "different"]
+
+
+class WouldMakeOut(BaseModel):
+    """What would make a link certain enough, and how certain."""
+
+    fields: list[LevelOut]
+    confidence: float
+
+
 class LinkOut(BaseModel):
-    """A link as it is kept."""
+    """A link as it is kept. One that follows from records has `fields`, and `would_make` where it is too uncertain."""
 
     link_id: str
     a: Named
@@ -261,6 +283,8 @@ class LinkOut(BaseModel):
     evidence: dict[str, Any] | None
     status: Literal["linked", "withheld", "retracted"]
     reason: str | None
+    fields: list[LinkFieldOut] = []
+    would_make: list[WouldMakeOut] = []
 
 
 class GroupingOut(BaseModel):

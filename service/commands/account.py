@@ -49,6 +49,8 @@ from service.model.delivery_changes import (
     TakeLegacy,
 )
 from service.model.events import EventReceipt, QuarantineEvent, RecordEvent, RegisterSchema, SchemaReceipt
+from service.model.matching_models import BeginTraining, EndTraining, ModelReceipt
+from service.model.records import ObserveRecord, RecordReceipt, WithdrawRecord
 
 Body = dict[str, object]
 Pseudonym = Callable[[str], str]
@@ -83,6 +85,10 @@ ACTIONS: dict[type[Change], str] = {
     RecordEvent: "events.recorded",
     QuarantineEvent: "events.quarantined",
     RegisterSchema: "schema.registered",
+    ObserveRecord: "records.observed",
+    WithdrawRecord: "record.withdrawn",
+    BeginTraining: "model.training",
+    EndTraining: "model.trained",
 }
 
 
@@ -162,6 +168,16 @@ def _events(
     return bodies
 
 
+def _records(origin: Origin, done: Sequence[Receipt], policy_version: int) -> list[Body]:
+    """The one entry for all records of a request's share of a turn; none where every one of them was a duplicate."""
+    accepted = [r for r in done if isinstance(r, RecordReceipt) and r.status == "accepted"]
+    if not accepted:
+        return []
+    outcome = f"accepted {len(accepted)}, matches {sum(len(receipt.matches) for receipt in accepted)}"
+    body: Body = {"actor": origin.actor, "action": ACTIONS[ObserveRecord], "outcome": outcome}
+    return [body | {"policy_version": policy_version, "request_id": origin.request_id}]
+
+
 def _decision(change: Decide, receipt: DecisionReceipt, pseudonym: Pseudonym) -> Body:
     """Names that the policy does not know are free text of the caller's, and left out."""
     decision = receipt.decision
@@ -228,6 +244,18 @@ def _one(origin: Origin, change: Change, receipt: Receipt, policy_version: int, 
             "profile_id": receipt.profile_id,
         }
         reason = ""
+    elif isinstance(change, WithdrawRecord) and isinstance(receipt, RecordReceipt):
+        body |= {
+            "action": ACTIONS[WithdrawRecord],
+            "subject": pseudonym(change.identifier),
+            "profile_id": receipt.profile_id,
+        }
+        reason = ""
+    elif isinstance(change, BeginTraining | EndTraining) and isinstance(receipt, ModelReceipt):
+        if not receipt.applied:
+            return []
+        body |= {"action": ACTIONS[type(change)], "outcome": f"{receipt.kept.model} {receipt.kept.state}"}
+        reason = ""
     elif isinstance(change, ResolveAnew) and isinstance(receipt, PassReceipt):
         if not receipt.ends:
             return []  # one entry a pass
@@ -261,9 +289,12 @@ def entries_of(
     policy_version: int,
     pseudonym: Pseudonym,
 ) -> list[Body]:
-    """The audit entries of one request's share of a turn: one for all its links, one for each other change."""
+    """The audit entries of one request's share of a turn: one for all its links, one for all its records, one for each
+    other change.
+    """
     links = [r for c, r in done if isinstance(c, ObserveLink) and isinstance(r, LinkReceipt)]
     bodies = _links(origin, links, policy_version)
+    bodies += _records(origin, [r for c, r in done if isinstance(c, ObserveRecord)], policy_version)
     restored = sum(isinstance(receipt, RestoreReceipt) and receipt.added for _, receipt in done)
     if restored:
         bodies.append(

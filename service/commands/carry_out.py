@@ -12,9 +12,11 @@ from service.commands import (
     deliveries,
     erase,
     event_schemas,
+    model_acts,
     observe,
     observe_events,
     policy_acts,
+    record,
     resolve_anew,
     restore,
     review,
@@ -63,7 +65,9 @@ from service.model.changes import (
 from service.model.delivery_changes import Attempt, CutOver, CutOverReceipt
 from service.model.events import EventReceipt, QuarantineEvent, RecordEvent, RegisterSchema
 from service.model.identifiers import AssertionId, IdentifierKey
+from service.model.matching_models import BeginTraining, EndTraining
 from service.model.profile import Profile
+from service.model.records import ObserveRecord, WithdrawRecord
 
 Outcome = Receipt | FabricError
 NewId = Callable[[str], str]
@@ -104,6 +108,10 @@ def wanted_by(change: Change) -> Wanted:
             return audiences.wanted_by_traits(change)
         case LookAgain():
             return audiences.wanted_by_looking(change)
+        case ObserveRecord() | WithdrawRecord():
+            return record.wanted_by_record(change)
+        case BeginTraining() | EndTraining():
+            return model_acts.wanted_by_model(change)
         case DraftPolicy() | ActivatePolicy() | ResolveAnew() | CutOver():
             return Wanted()  # they say themselves what they need
         case Disclose():
@@ -146,6 +154,14 @@ def step_of(world: World, change: Evidence, origin: Origin, new_id: NewId) -> St
             return audiences.observe_traits(world, change)
         case LookAgain():
             return audiences.look_again(world, change)
+        case ObserveRecord():
+            return record.observe_record(world, change)
+        case WithdrawRecord():
+            return record.withdraw_record(world, change)
+        case BeginTraining():
+            return model_acts.begin_training(world, change)
+        case EndTraining():
+            return model_acts.end_training(world, change)
         case DraftPolicy():
             return policy_acts.draft_policy(world, change)
         case ActivatePolicy():

@@ -8,25 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from service.commands.capture import Capture
 from service.commands.desk import Deskwork
 from service.commands.dispatch import Dispatch
+from service.commands.dossiers import Dossiers
 from service.commands.loads import FOREVER as FOREVER
 from service.commands.loads import LinkEnd
 from service.commands.loads import Loaded as Loaded
 from service.commands.loads import Wanted as Wanted
 from service.control.inheritance import ERASED, Ended
-from service.control.linking import linkable
+from service.control.linking import judged, linkable, permitted
 from service.model.changes import Revocation
 from service.model.evidence import Assertion, Bond, ConsentRecord, Hand, Link, Reason, Tier
 from service.model.identifiers import AssertionId, IdentifierKey, LinkId, Pair, ProfileId, pair_of
+from service.model.matching_models import KeptModel
 from service.model.policy import Namespace, Policy
 from service.model.policy_versions import Desk
 from service.model.profile import Profile
 from service.model.state import IdentifierState, Tomb
-from service.resolution.activity import inactive_of
 from service.resolution.profile_ids import Births
 from service.resolution.ranking import bar_of
 
@@ -69,6 +70,11 @@ class World:
         self.dispatch = Dispatch()
         self.capture = Capture()
         self.policy = policy
+        self.dossiers = Dossiers(policy.matching.scorer if policy.matching else None)
+        self.unlinked: dict[LinkId, float | None] = {}
+        self._matched_known: set[IdentifierKey] = set()
+        self.models: dict[tuple[str, int], KeptModel] = {}
+        self.models_set: list[KeptModel] = []
         self.births = births
         self.now = now
         self.seq = seq
@@ -101,6 +107,7 @@ class World:
         self._links_of_known: set[IdentifierKey] = set()
         self._ids_known: set[ProfileId] = set()
         self.due: list[LinkId] = []
+        self.run_out: list[IdentifierKey] = []
         self.behind = False
         self.ends_of: dict[IdentifierKey, list[LinkEnd]] = {}
         self.dues: dict[ProfileId, int | None] = {}
@@ -126,7 +133,7 @@ class World:
         for key, tomb in loaded.tombs.items():
             self.tombs.setdefault(key, tomb)
         for link in loaded.links:
-            if link.link_id not in self.links and not (self.erasures and self._is_gone(link)):
+            if link.link_id not in self.links and link.link_id not in self.unlinked and not self._is_gone(link):
                 self._put(link)
                 reason, review = loaded.withheld.get(link.link_id), loaded.reviews.get(link.link_id)
                 self.withheld[link.link_id], self.reviews[link.link_id] = reason, review
@@ -151,7 +158,11 @@ class World:
         self._links_of_known |= wanted.links_of
         self.ends_of |= loaded.ends_of
         if wanted.due:
-            self.due = loaded.due
+            self.due, self.run_out = loaded.due, loaded.run_out
+        self._matched_known |= wanted.matched
+        for model in loaded.models:
+            self.models.setdefault((model.name, model.version), model)
+        self.dossiers.take(wanted.dossiers, loaded.records)
         if loaded.desk is not None:
             self.desk.take(loaded.desk)
         self.capture.take(wanted.capture, loaded.capture)
@@ -171,6 +182,10 @@ class World:
             {key for key in wanted.ends_of if key not in self.ends_of},
             wanted.desk,
             self.capture.missing(wanted.capture),
+            {key for key in wanted.dossiers if key not in self.dossiers.kept},
+            {block: size for block, size in wanted.blocks.items() if self.dossiers.lacks_block(block, size)},
+            wanted.matched - self._matched_known,
+            wanted.models,
         )
 
     def follows(self, key: IdentifierKey) -> bool:
@@ -180,7 +195,7 @@ class World:
     # ---- evidence
 
     def _is_gone(self, link: Link) -> bool:
-        return self.state(link.a).dead or self.state(link.b).dead
+        return bool(self.erasures) and (self.state(link.a).dead or self.state(link.b).dead)
 
     def _put(self, link: Link) -> None:
         self.links[link.link_id] = link
@@ -194,13 +209,13 @@ class World:
             return found
         tomb = self.tombs.get(key) if self.tombs else None
         if tomb is not None:
-            linking = linkable(key, tomb.consents, self.policy)
+            linking = linkable(key, tomb.consents, self.policy, self.now)
             return IdentifierState(
                 key, linking=linking, consents=tomb.consents, erased_at=tomb.at, base=tomb.base, dead=True
             )
         found = self._unknown.get(key)
         if found is None:
-            found = self._unknown[key] = IdentifierState(key, linking=linkable(key, (), self.policy))
+            found = self._unknown[key] = IdentifierState(key, linking=linkable(key, (), self.policy, self.now))
         return found
 
     def change(self, state: IdentifierState) -> None:
@@ -225,8 +240,7 @@ class World:
 
     def set_link(self, link: Link) -> Link:
         """Store a link with its activity worked out anew, keep its ends' counts of neighbours, and touch both."""
-        linking = self.state(link.a).linking and self.state(link.b).linking
-        link = replace(link, inactive=inactive_of(link, self.policy, linking=linking, now=self.now))
+        link = self.judged(link)
         known = self.links.get(link.link_id)
         if known is None or (known.inactive, known.confidence) != (link.inactive, link.confidence):
             self.restructured.update(link.pair)
@@ -238,6 +252,13 @@ class World:
         self.touched.update(link.pair)
         return link
 
+    def judged(self, link: Link) -> Link:
+        """The link as it counts now. A grant of linking that has run out permits nothing any more."""
+        for state in map(self.state, link.pair):
+            if state.linking_until is not None and state.linking_until <= self.now:
+                self.change(permitted(state, self.policy, self.now))
+        return judged(link, [self.state(key) for key in link.pair], self.policy, self.now)
+
     @contextmanager
     def _recounted(self, pair: Pair) -> Iterator[None]:
         """Keep the counts of both ends true while links between them change."""
@@ -248,6 +269,24 @@ class World:
             if step := self._lasts(pair, key) - did:
                 state = self.state(key)
                 self.change(state._replace(lasting=_counted(state.lasting, other, step)))
+
+    def set_model(self, model: KeptModel) -> None:
+        """Keep a model's version as it is from now on."""
+        self.models[model.name, model.version] = model
+        self.models_set.append(model)
+
+    def unlink(self, link: Link) -> None:
+        """Take a link away as if it had never been made; its ends and its pair must be loaded. Both are touched."""
+        with self._recounted(link.pair):
+            del self.links[link.link_id]
+            self.links_at[link.a].discard(link.link_id)
+            self.links_at[link.b].discard(link.link_id)
+        stored = self.stored_links.get(link.link_id)
+        if stored is not None:
+            self.unlinked[link.link_id] = stored[2]
+        if link.inactive is None:
+            self.restructured.update(link.pair)
+        self.touched.update(link.pair)
 
     def ends(self, link: Link, via: str) -> None:
         """Note that an active link ends, and that what was refused until then stays in force on both of its sides."""

@@ -22,6 +22,7 @@ from service.control.policy_capture import (
 )
 from service.control.policy_delivery import DeliveryBlock, compile_delivery
 from service.control.policy_events import EventsRules, event_rules, unknown_in_events
+from service.control.policy_matching import MatchingRules, matching_of
 from service.model.policy import (
     MAX_LINKS_DEFAULT,
     PRIORITY_DEFAULT,
@@ -240,6 +241,7 @@ class PolicyDocument(_Strict):
     webhooks: dict[Name, WebhookRules] = {}
     signals: SignalRules = SignalRules()
     events: EventsRules = EventsRules()
+    matching: MatchingRules | None = None
     tests: Annotated[list[Example], Field(max_length=100)] = []
 
 
@@ -365,6 +367,7 @@ def compile_policy(document: Mapping[str, Any] | PolicyDocument, version: int) -
         webhooks=webhook_mappings(document.webhooks),
         signals=signal_mappings(document.signals),
         events=event_rules(document.events, document.purposes, document.retention),
+        matching=matching_of(document.matching),
     )
 
 

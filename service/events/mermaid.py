@@ -78,6 +78,6 @@ def mermaid_of(lineage: Lineage) -> str:
         if key in owner:
             chart.arrow(chart.node("i", key, _short(key)), chart.node("p", owner[key], owner[key], "(({}))"))
     for made in lineage.decisions:
-        node = chart.node("d", made.decision_id, f"{made.destination} {made.outcome}", ">{}]")
+        node = chart.node("d", made.decision_id, f"{made.purpose} {made.outcome}", ">{}]")
         chart.arrow(chart.node("p", made.profile_id, made.profile_id, "(({}))"), node)
     return "\n".join(chart.lines) + "\n"

@@ -58,33 +58,41 @@ class NotASchema(ValueError):
 
 
 class Compiled:
-    """One version of a schema, ready to check data with."""
+    """One version of a schema, ready to check data with; what all types have in common is checked beside it."""
 
-    __slots__ = ("_validator", "document")
+    __slots__ = ("_validators", "document")
 
     def __init__(self, document: Schema, *, builtin: bool = False) -> None:
         """Raises NotASchema."""
         self.document = document
-        whole = document if builtin else {"allOf": [COMMON, {k: v for k, v in document.items() if k != "$id"}]}
         try:
             jsonschema_rs.meta.validate(document)
-            self._validator = jsonschema_rs.Draft202012Validator(whole, validate_formats=True, offline=True)
+            own = _validator(document)
         except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
             raise NotASchema("is not a JSON Schema (2020-12) that stands by itself") from error
+        self._validators = (own,) if builtin else (_COMMON, own)
 
     def is_valid(self, data: object) -> bool:
         """Whether data fits."""
-        return self._validator.is_valid(data)
+        return all(validator.is_valid(data) for validator in self._validators)
 
     def errors_of(self, data: object) -> list[EventError]:
         """What is wrong with the data of an event, with pointers from `/data` on; each place once."""
         found: dict[tuple[str, str], EventError] = {}
-        for error in self._validator.iter_errors(data):
-            for one in _errors(error):
-                found.setdefault((one.pointer, one.code), one)
-            if len(found) >= ERRORS_MAX:
-                break
+        for validator in self._validators:
+            for error in validator.iter_errors(data):
+                for one in _errors(error):
+                    found.setdefault((one.pointer, one.code), one)
+                if len(found) >= ERRORS_MAX:
+                    break
         return list(found.values())
+
+
+def _validator(document: Schema) -> jsonschema_rs.Draft202012Validator:
+    return jsonschema_rs.Draft202012Validator(document, validate_formats=True, offline=True)
+
+
+_COMMON: Final = _validator(COMMON)
 
 
 def _errors(error: Any) -> list[EventError]:

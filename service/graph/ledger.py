@@ -18,7 +18,7 @@ from service.commands.ports import Head, OutcomeUnknown
 from service.commands.world import Loaded, Wanted
 from service.control.tombstones import Tombstones
 from service.errors import StoreUnavailable
-from service.graph import audit, erasing, newcomers, queries, records
+from service.graph import audit, dossiers, erasing, models, newcomers, queries, records
 from service.graph.deliveries import load_dispatch, write_dispatch
 from service.graph.events import WRITE_CAPTURE, load_capture, plan_capture, rows_of_capture
 from service.graph.policies import desk_of, load_desk, write_desk
@@ -45,6 +45,9 @@ class GraphTurn:
     async def _rows(self, query: LiteralString, **parameters: Any) -> list[Any]:
         result = await self._transaction.run(query, parameters)
         return [record async for record in result]
+
+    async def _do(self, query: LiteralString, **parameters: Any) -> None:
+        await (await self._transaction.run(query, parameters)).consume()
 
     async def _run(self, query: LiteralString, rows: Sequence[Any], **parameters: Any) -> None:
         if rows:
@@ -73,6 +76,13 @@ class GraphTurn:
             rows = await self._rows(queries.LOAD_LINKS_OF, keys=list(wanted.links_of))
             self._links(loaded, rows)
             self._states(loaded, rows)
+        loaded.models = await models.load_models(self._rows, wanted.models)
+        if wanted.dossiers or wanted.blocks:
+            await dossiers.load_dossiers(self._rows, loaded, wanted)
+        if wanted.matched:
+            rows = await self._rows(queries.LOAD_MATCHED, keys=list(wanted.matched))
+            self._links(loaded, rows)
+            self._states(loaded, rows)
         if wanted.ends_of:
             rows = await self._rows(queries.LOAD_ENDS_OF, keys=list(wanted.ends_of))
             loaded.ends_of = {IdentifierKey(row["key"]): [tuple(end) for end in row["ends"]] for row in rows}
@@ -92,6 +102,8 @@ class GraphTurn:
             rows = await self._rows(queries.LOAD_DUE, now=now, limit=wanted.due)
             self._links(loaded, rows)
             loaded.due = [link.link_id for link in loaded.links]
+            for row in await self._rows(queries.LOAD_RUN_OUT, now=now, limit=wanted.due):
+                loaded.run_out.append(self._state(loaded, row["identifier"])[0].key)
         return loaded
 
     async def _load_common(self, loaded: Loaded, wanted: Wanted) -> None:
@@ -248,6 +260,9 @@ class GraphTurn:
         await self._run(queries.NAME_IDENTIFIERS, named)
         shown = [{"key": x.remembered.key, "names": list(x.profiles)} for x in plan.answers if x.profiles]
         await self._run(queries.NAME_PROFILES, shown)
+        await self._run(dossiers.UNLINK, plan.unlinked)
+        await self._run(models.WRITE_MODELS, [models.row_of_model(model) for model in plan.models])
+        await dossiers.write_dossiers(self._do, plan.dossiers)
         tombs = [records.row_of_tomb(self._tombstones(key), tomb) for key, tomb in plan.tombs]
         await self._run(erasing.BURY, tombs, seq=seq)
         for erasure in plan.erasures:

@@ -140,4 +140,4 @@ def _consent(row: dict[str, Any]) -> dict[str, Any]:
 
 def _decision(row: Any) -> DecisionMade:
     body = orjson.loads(row["body"])
-    return DecisionMade(row["decision"], ProfileId(row["id"]), row["at"], body.get("destination"), body.get("outcome"))
+    return DecisionMade(row["decision"], ProfileId(row["id"]), row["at"], body.get("purpose"), body.get("outcome"))

@@ -10,8 +10,10 @@ from service.model.delivery_changes import CutOver, DeliveryChange, DeliveryRece
 from service.model.events import EventReceipt, QuarantineEvent, RecordEvent, RegisterSchema, SchemaReceipt
 from service.model.evidence import Assertion, ConsentRecord, ConsentState, Link, Method, Reason, Verdict
 from service.model.identifiers import AssertionId, IdentifierKey, LinkId, ProfileId
+from service.model.matching_models import ModelChange, ModelReceipt
 from service.model.policy import Policy
 from service.model.policy_versions import Pass, PolicyVersion
+from service.model.records import RecordChange, RecordReceipt
 from service.model.traits import Trait, TraitValue
 
 Scope = Literal["purposes", "linking", "erase"]
@@ -272,8 +274,9 @@ Said = (
     | RecordEvent
     | QuarantineEvent
     | RegisterSchema
+    | RecordChange
 )
-PolicyAct = DraftPolicy | ActivatePolicy | ResolveAnew | LookAgain | CutOver
+PolicyAct = DraftPolicy | ActivatePolicy | ResolveAnew | LookAgain | ModelChange | CutOver
 Evidence = Said | PolicyAct
 Change = Evidence | Decide | DeliveryChange
 
@@ -332,10 +335,9 @@ class RevocationReceipt:
 
 @dataclass(frozen=True, slots=True)
 class SweepReceipt:
-    """How many links were flipped, and whether more are due."""
+    """How many links and grants of linking were flipped, or profiles looked at."""
 
     flipped: int
-    more: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -395,6 +397,8 @@ Receipt = (
     | DeliveryReceipts
     | EventReceipt
     | SchemaReceipt
+    | RecordReceipt
+    | ModelReceipt
 )
 
 

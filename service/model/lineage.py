@@ -37,7 +37,7 @@ class DecisionMade:
     decision_id: str
     profile_id: ProfileId
     at: int
-    destination: str | None
+    purpose: str | None
     outcome: str | None
 
 

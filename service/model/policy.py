@@ -14,6 +14,7 @@ from typing import Any, Literal
 from service.model.capture import SignalMappings, WebhookMapping
 from service.model.delivery import DeliveryRule
 from service.model.events import EventRules
+from service.model.records import Matching
 
 Kind = Literal["person", "device", "session", "household"]
 Contested = Literal["newest", "strongest", "oldest", "nobody"]
@@ -121,6 +122,7 @@ class Policy:
     webhooks: Mapping[str, WebhookMapping] = field(default_factory=dict)
     signals: SignalMappings = field(default_factory=SignalMappings)
     events: EventRules = field(default_factory=EventRules)
+    matching: Matching | None = None
 
     def confidence_of_source(self, source: str) -> float:
         """The confidence that identifiers seen together by `source` belong together."""

@@ -70,7 +70,7 @@ def lineage_json(lineage: Lineage) -> Json:
             {
                 "decision_id": made.decision_id,
                 "profile_id": made.profile_id,
-                "destination": made.destination,
+                "purpose": made.purpose,
                 "outcome": made.outcome,
                 "at": rfc3339(made.at),
             }

@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from service.api.asgi import call_of
 from service.api.auth import ADMIN, Caller
+from service.api.context import Services
 from service.api.documentation import answers, reads
 from service.api.errors import invalid
 from service.api.policy_schemas import (
@@ -123,6 +124,12 @@ def _destinations_in(content: object) -> list[str]:
     return [name for name in named if re.fullmatch(NAME, name)] if isinstance(named, dict) else []
 
 
+async def _require_model(document: PolicyDocument, services: Services) -> None:
+    """Raises Invalid for a policy that names a model of matching that can't be used."""
+    if document.matching is not None and await services.matching.models.ready(document.matching.model) is None:
+        raise Invalid.at("/matching/model", "is not a model that is ready")
+
+
 @router.post(
     "",
     responses=answers(DraftOut, 400, 401, 403, 413, 415, 422, 503),
@@ -138,6 +145,7 @@ async def post_policy(request: Request) -> Response:
     around = services_of(request).delivery.surroundings
     if wrong := [FieldError(*one) for one in wrong_in_surroundings(rules, around)]:
         raise Invalid(errors=wrong)
+    await _require_model(document, services_of(request))
     change = DraftPolicy(orjson.dumps(sent.content).decode(), compiled)
 
     def shape(receipt: Any) -> Json:
