@@ -10,7 +10,7 @@ DEV := $(VENV)/.installed-dev
 BENCH := $(VENV)/.installed-bench
 
 .DEFAULT_GOAL := run
-.PHONY: run test scenarios-http lint bench bench-large lock clean migrate-status stores env backup restore import export \
+.PHONY: run proof test scenarios-http lint bench bench-large lock clean migrate-status stores env backup restore import export \
 	schema-check
 
 # `exec` lets signals reach the service itself.
@@ -19,6 +19,10 @@ run: $(STAMP)
 
 stores: $(STAMP)
 	@exec $(BIN)/python -m service stores
+
+# One page about what the running instance can show: losses, consent, audit, roll-backs.
+proof: $(STAMP)
+	@exec $(BIN)/python -m service proof
 
 # make backup TO=file.tar.gz · make restore FROM=file.tar.gz
 backup: $(STAMP)

@@ -24,6 +24,7 @@ from service.api.items import consent_item, link_item
 from service.api.joined import JoinedProtocol
 from service.api.routes.events import read_events
 from service.api.webhook_signature import WebhookKeys
+from service.assembly.delivery import delivering
 from service.assembly.events import event_services
 from service.assembly.matching import MatchingAssembly
 from service.assembly.record import Recording, replay_desk, start_quality, start_recording
@@ -214,6 +215,8 @@ async def assembled(
         lookup = Lookup(cache, timely, policies, clock, METRICS)
         capture = event_services(driver, database, secret, link_ids_under(secret))
         recording = Recording(driver, database, write_path, policies, clock, capture, ledger.look, births_under(secret))
+        audit = CheckedAudit(GraphAudit(driver, database, chain, sealed), ends, vouched)
+        delivery = delivering(settings, driver, database, clock, policies, write_path, reader, archive, audit)
         services = Services(
             keyring,
             policies.active,
@@ -225,7 +228,7 @@ async def assembled(
             Explainer(ledger.look, archive, timely, policies.active, births_under(secret), clock.now_ms),
             GraphView(timely, archive, ledger.look),
             Feed(archive, clock),
-            CheckedAudit(GraphAudit(driver, database, chain, sealed), ends, vouched),
+            audit,
             pseudonyms_under(secret),
             link_ids_under(secret),
             lambda: _health_of(driver, database, cache),
@@ -237,6 +240,7 @@ async def assembled(
             follower,
             Simulator(policies, ledger.look, births_under(secret), clock),
             GraphRequests(driver, database),
+            delivery.parts,
             capture,
             replay_desk(recording),
             await start_quality(stack, recording),
@@ -277,6 +281,8 @@ async def assembled(
             sealer.start()
             stack.push_async_callback(sealer.stop)
         start_recording(stack, recording, settings.record_uri)
+        if settings.delivers:
+            await delivery.start(stack)
         app = create_app(services, request_ids(clock.random_token(6)))
         yield Assembled(app, services, policies, cache, founding, GraphBulk(driver, database, ledger))
 

@@ -1,5 +1,5 @@
-"""The command line: `python -m service` run, stores, migrate, migrate-status, backup, restore, import, export,
-schema-check.
+"""The command line: `python -m service` run, stores, proof, migrate, migrate-status, backup, restore, import,
+export, schema-check.
 
 What goes wrong at the start ends in one line on stderr: status 2 for settings, 1 for the rest. SIGTERM and Ctrl-C
 cancel the command, which then ends its stores; that is a clean end, with status 0. Whatever has not ended 25 s later is
@@ -112,6 +112,19 @@ def migrate_status() -> None:
         for entry in found:
             say(f"V{entry.version:04}  {entry.state!s:<10}  {entry.name}{f'  ({entry.why})' if entry.why else ''}")
         return 1 if any(entry.why for entry in found) else 0
+
+    _carry_out(command)
+
+
+@app.command()
+def proof() -> None:
+    """One page, in Markdown, about what the instance running on DATA_DIR can show of its promises."""
+
+    async def command(settings: Settings) -> int:
+        from service.assembly.proof_report import proof_page
+
+        say(await asyncio.to_thread(proof_page, settings))
+        return 0
 
     _carry_out(command)
 

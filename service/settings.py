@@ -93,6 +93,23 @@ ApiKeys = Annotated[_Lists, NoDecode, BeforeValidator(_lists_by_name), AfterVali
 WebhookSecrets = Annotated[_Lists, NoDecode, BeforeValidator(_lists_by_name), AfterValidator(_sound_secrets)]
 
 
+def _texts_by_name(value: object) -> object:
+    """A JSON object of texts, as `DESTINATION_SECRETS` is."""
+    if value is None:
+        return None
+    found = value
+    if isinstance(value, str):
+        try:
+            found = json.loads(value, object_pairs_hook=_no_duplicates)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"is not JSON (character {error.pos + 1})") from None
+    if not isinstance(found, dict) or not all(name and isinstance(text, str) and text for name, text in found.items()):
+        raise ValueError("must be a JSON object of non-empty texts")
+    return found
+
+
+DestinationSecrets = Annotated[dict[str, str] | None, NoDecode, BeforeValidator(_texts_by_name)]
+
 _PACKAGE: Final = Path(__file__).parent
 _PACKAGED: Final = _PACKAGE / "_graph_migrations"
 MIGRATIONS_FOLDER: Final = _PACKAGED if _PACKAGED.is_dir() else _PACKAGE.parent / "graph_migrations"
@@ -137,6 +154,19 @@ class Settings(BaseSettings):
     )
     max_body_bytes: int = Field(8 << 20, ge=1 << 10, le=1 << 30, description="largest request body, in bytes")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least severe log line written")
+
+    # ---- what is sent
+
+    destination_secrets: DestinationSecrets = Field(
+        None, repr=False, description="JSON object, name to secret; the policy names one for each destination"
+    )
+    egress_allow: str | None = Field(
+        None, description="hosts that may be reached, with commas between; the built-in receivers' own if not set"
+    )
+    egress_allow_private: bool = Field(
+        False, description="also reach addresses of one's own network, by plain HTTP too"
+    )
+    delivers: bool = Field(True, description="send deliveries from this instance")
 
     # ---- where things are kept
 

@@ -18,7 +18,10 @@ from service.api.routes import (
     audiences,
     audit,
     consents,
+    cutovers,
     decisions,
+    deliveries,
+    destinations,
     events,
     lineage,
     links,
@@ -72,6 +75,9 @@ def create_app(services: Services, new_request_id: Callable[[], str]) -> ASGIApp
         audit,
         opendsr,
         webhooks,
+        deliveries,
+        destinations,
+        cutovers,
     ):
         app.include_router(family.router, dependencies=[Depends(no_address_in_path)])
     answer_problems(app)

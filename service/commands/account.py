@@ -39,6 +39,15 @@ from service.model.changes import (
     TraitsReceipt,
     Undo,
 )
+from service.model.delivery_changes import (
+    Attempt,
+    Conclude,
+    CutOver,
+    ExplainDifference,
+    RetryDelivery,
+    SetDestination,
+    TakeLegacy,
+)
 from service.model.events import EventReceipt, QuarantineEvent, RecordEvent, RegisterSchema, SchemaReceipt
 from service.model.matching_models import BeginTraining, EndTraining, ModelReceipt
 from service.model.record_acts import NoteAct
@@ -67,6 +76,13 @@ ACTIONS: dict[type[Change], str] = {
     ObserveTraits: "traits.observed",
     LookAgain: "audiences.refreshed",
     Disclose: "subject.disclosed",
+    Attempt: "delivery.attempt",
+    Conclude: "delivery.concluded",
+    SetDestination: "destination.set",
+    RetryDelivery: "delivery.retried",
+    TakeLegacy: "legacy.taken",
+    ExplainDifference: "cutover.explained",
+    CutOver: "cutover.step",
     RecordEvent: "events.recorded",
     QuarantineEvent: "events.quarantined",
     RegisterSchema: "schema.registered",
