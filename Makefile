@@ -10,7 +10,7 @@ DEV := $(VENV)/.installed-dev
 BENCH := $(VENV)/.installed-bench
 
 .DEFAULT_GOAL := run
-.PHONY: run test scenarios-http lint bench bench-large lock clean migrate-status stores env backup restore import export \
+.PHONY: run proof test scenarios-http lint bench bench-large lock clean migrate-status stores env backup restore import export \
 	schema-check
 
 # `exec` lets signals reach the service itself.
@@ -20,6 +20,10 @@ run: $(STAMP)
 stores: $(STAMP)
 	@exec $(BIN)/python -m service stores
 
+# One page about what the running instance can show: losses, consent, audit, roll-backs.
+proof: $(STAMP)
+	@exec $(BIN)/python -m service proof
+
 # make backup TO=file.tar.gz · make restore FROM=file.tar.gz
 backup: $(STAMP)
 	@exec $(BIN)/python -m service backup $(TO)
@@ -27,7 +31,7 @@ backup: $(STAMP)
 restore: $(STAMP)
 	@exec $(BIN)/python -m service restore $(FROM)
 
-# make import FILE=links.csv [MAP=map.json] [KIND=links] [ERRORS=file.jsonl] · make export DIR=folder
+# make import FILE=links.csv [MAP=map.json] [KIND=links|events] [ERRORS=file.jsonl] · make export DIR=folder
 import: $(STAMP)
 	@exec $(BIN)/python -m service import "$(FILE)" $(if $(MAP),--map "$(MAP)") $(if $(KIND),--kind "$(KIND)") \
 		$(if $(ERRORS),--errors "$(ERRORS)")

@@ -22,9 +22,12 @@ from service.api.body import parse_json
 from service.api.context import Health, Services
 from service.api.items import consent_item, link_item
 from service.api.joined import JoinedProtocol
+from service.api.routes.events import read_events
 from service.api.webhook_signature import WebhookKeys
+from service.assembly.delivery import delivering
 from service.assembly.events import event_services
 from service.assembly.matching import MatchingAssembly
+from service.assembly.record import Recording, replay_desk, start_quality, start_recording
 from service.cache.profiles import ProfileCache
 from service.clock import SystemClock, random_bytes
 from service.commands.account import pseudonyms_under
@@ -79,6 +82,7 @@ from service.local.secrets import api_keys, identity_key, webhook_secrets
 from service.resolution.profile_ids import births_under
 from service.settings import MIGRATIONS_FOLDER, Settings
 from service.telemetry import METRICS, configure_logs
+from service.volume.events import EventMeans, import_events
 from service.volume.exporting import Source, export_tables
 from service.volume.importing import Means, Request, import_rows
 from service.volume.restoring import Target, restore_export
@@ -209,6 +213,10 @@ async def assembled(
         follower = Follower(write_path, policies.store)
         refresher = Refresher(write_path, policies, clock)
         lookup = Lookup(cache, timely, policies, clock, METRICS)
+        capture = event_services(driver, database, secret, link_ids_under(secret))
+        recording = Recording(driver, database, write_path, policies, clock, capture, ledger.look, births_under(secret))
+        audit = CheckedAudit(GraphAudit(driver, database, chain, sealed), ends, vouched)
+        delivery = delivering(settings, driver, database, clock, policies, write_path, reader, archive, audit)
         services = Services(
             keyring,
             policies.active,
@@ -220,7 +228,7 @@ async def assembled(
             Explainer(ledger.look, archive, timely, policies.active, births_under(secret), clock.now_ms),
             GraphView(timely, archive, ledger.look),
             Feed(archive, clock),
-            CheckedAudit(GraphAudit(driver, database, chain, sealed), ends, vouched),
+            audit,
             pseudonyms_under(secret),
             link_ids_under(secret),
             lambda: _health_of(driver, database, cache),
@@ -232,7 +240,10 @@ async def assembled(
             follower,
             Simulator(policies, ledger.look, births_under(secret), clock),
             GraphRequests(driver, database),
-            event_services(driver, database, secret, link_ids_under(secret)),
+            delivery.parts,
+            capture,
+            replay_desk(recording),
+            await start_quality(stack, recording),
             matched,
         )
         seq = await founding.seq()
@@ -269,6 +280,9 @@ async def assembled(
         if settings.seals:
             sealer.start()
             stack.push_async_callback(sealer.stop)
+        start_recording(stack, recording, settings.record_uri)
+        if settings.delivers:
+            await delivery.start(stack)
         app = create_app(services, request_ids(clock.random_token(6)))
         yield Assembled(app, services, policies, cache, founding, GraphBulk(driver, database, ledger))
 
@@ -355,6 +369,10 @@ async def import_file(settings: Settings, request: Request, say: Say) -> None:
     async with beside(settings, say) as (joined, stores, instance):
         if request.is_export:
             await restore_export(request.file, await target_of(instance), say)
+        elif request.kind == "events":
+            services = instance.services
+            means = EventMeans(services.write_path, lambda sent: read_events(services, sent), _read_line)
+            await import_events(request.file, means, say)
         else:
             await import_rows(request, await means_of(joined, stores, instance), say)
 

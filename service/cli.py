@@ -1,5 +1,5 @@
-"""The command line: `python -m service` run, stores, migrate, migrate-status, backup, restore, import, export,
-schema-check.
+"""The command line: `python -m service` run, stores, proof, migrate, migrate-status, backup, restore, import,
+export, schema-check.
 
 What goes wrong at the start ends in one line on stderr: status 2 for settings, 1 for the rest. SIGTERM and Ctrl-C
 cancel the command, which then ends its stores; that is a clean end, with status 0. Whatever has not ended 25 s later is
@@ -117,6 +117,19 @@ def migrate_status() -> None:
 
 
 @app.command()
+def proof() -> None:
+    """One page, in Markdown, about what the instance running on DATA_DIR can show of its promises."""
+
+    async def command(settings: Settings) -> int:
+        from service.assembly.proof_report import proof_page
+
+        say(await asyncio.to_thread(proof_page, settings))
+        return 0
+
+    _carry_out(command)
+
+
+@app.command()
 def migrate() -> None:
     """Applies pending migrations, and ends."""
 
@@ -179,7 +192,7 @@ def put_back(archive: Annotated[Path, typer.Argument(help="an archive made by ba
 def import_(
     file: Annotated[Path, typer.Argument(help="CSV, NDJSON or Parquet, or the folder of an export")],
     columns: Annotated[Path | None, typer.Option("--map", help="JSON file that maps columns")] = None,
-    kind: Annotated[str | None, typer.Option(help="links, consents or assertions")] = None,
+    kind: Annotated[str | None, typer.Option(help="links, consents, assertions or events")] = None,
     errors: Annotated[Path | None, typer.Option(help="where refused rows are written down")] = None,
 ) -> None:
     """Brings links or consents in from a file; goes on where an interrupted import of the same file ended."""

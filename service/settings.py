@@ -93,6 +93,23 @@ ApiKeys = Annotated[_Lists, NoDecode, BeforeValidator(_lists_by_name), AfterVali
 WebhookSecrets = Annotated[_Lists, NoDecode, BeforeValidator(_lists_by_name), AfterValidator(_sound_secrets)]
 
 
+def _texts_by_name(value: object) -> object:
+    """A JSON object of texts, as `DESTINATION_SECRETS` is."""
+    if value is None:
+        return None
+    found = value
+    if isinstance(value, str):
+        try:
+            found = json.loads(value, object_pairs_hook=_no_duplicates)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"is not JSON (character {error.pos + 1})") from None
+    if not isinstance(found, dict) or not all(name and isinstance(text, str) and text for name, text in found.items()):
+        raise ValueError("must be a JSON object of non-empty texts")
+    return found
+
+
+DestinationSecrets = Annotated[dict[str, str] | None, NoDecode, BeforeValidator(_texts_by_name)]
+
 _PACKAGE: Final = Path(__file__).parent
 _PACKAGED: Final = _PACKAGE / "_graph_migrations"
 MIGRATIONS_FOLDER: Final = _PACKAGED if _PACKAGED.is_dir() else _PACKAGE.parent / "graph_migrations"
@@ -138,6 +155,19 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(8 << 20, ge=1 << 10, le=1 << 30, description="largest request body, in bytes")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least severe log line written")
 
+    # ---- what is sent
+
+    destination_secrets: DestinationSecrets = Field(
+        None, repr=False, description="JSON object, name to secret; the policy names one for each destination"
+    )
+    egress_allow: str | None = Field(
+        None, description="hosts that may be reached, with commas between; the built-in receivers' own if not set"
+    )
+    egress_allow_private: bool = Field(
+        False, description="also reach addresses of one's own network, by plain HTTP too"
+    )
+    delivers: bool = Field(True, description="send deliveries from this instance")
+
     # ---- where things are kept
 
     data_dir: _Folder = Field(Path(".local"), description="everything a local run writes")
@@ -156,6 +186,10 @@ class Settings(BaseSettings):
         ge=0,
         le=36_500,
         description="days that audit, feed and past states stay in the graph; 0 moves nothing",
+    )
+
+    events_uri: str | None = Field(
+        None, min_length=1, description="the record of events: a folder or s3://bucket/prefix; DATA_DIR/events"
     )
 
     # ---- stores of one's own
@@ -195,6 +229,13 @@ class Settings(BaseSettings):
     def seals(self) -> bool:
         """Whether old rows are moved: with a Neo4j of one's own only to a folder that was named for it."""
         return self.keep_days > 0 and (self.neo4j_uri is None or self.sealed_dir is not None)
+
+    @property
+    def record_uri(self) -> str | None:
+        """Where events are recorded; with a Neo4j of one's own only where a place was named: all instances share it."""
+        if self.events_uri is not None:
+            return self.events_uri
+        return str(self.data_dir / "events") if self.neo4j_uri is None else None
 
 
 def load_settings(given: Mapping[str, object] | None = None) -> Settings:

@@ -268,6 +268,24 @@ class Metrics:
         self.webhooks = Counter("fabric_webhooks_total", "Webhooks taken.", ("provider", "result"), registry=r)
 
         self.reviews_open = Gauge("fabric_reviews_open", "Links that wait for a steward.", registry=r)
+        stream = ("source", "type")
+        self.events = Counter("fabric_events_total", "Events by what became of them.", (*stream, "status"), registry=r)
+        self.event_violations = Counter(
+            "fabric_event_violations_total", "Quarantined events by what was wrong.", (*stream, "code"), registry=r
+        )
+        # `mark`: no_identifier, no_consent, late, skewed.
+        self.event_marks = Counter(
+            "fabric_event_marks_total", "Accepted events by mark.", (*stream, "mark"), registry=r
+        )
+        self.event_lag = Histogram(
+            "fabric_event_lag_seconds",
+            "From when an event occurred until it was received.",
+            stream,
+            registry=r,
+            buckets=(1, 5, 30, 120, 600, 3_600, 21_600, 86_400),
+        )
+        self.recorded = Counter("fabric_events_archived_total", "Events moved into the record.", registry=r)
+        self.record_lag = Gauge("fabric_record_lag_seconds", "Age of the oldest event not in the record.", registry=r)
         self.outbox_pending = Gauge("fabric_outbox_pending", "Outbox entries not yet through.", registry=r)
         store_up = Gauge("fabric_store_up", "1 while the store answers.", ("store",), registry=r)
         self.neo4j_up = store_up.labels("neo4j")

@@ -90,6 +90,12 @@ def signed(*models: type[BaseModel]) -> dict[str, Any]:
     return extra
 
 
+def taken(model: type[BaseModel], *errors: int) -> dict[int | str, dict[str, Any]]:
+    """The same for a route that takes what is carried out later: 202."""
+    found = answers(model, *errors)
+    return {202: found.pop(200), **found}
+
+
 DOCS_PATH = "/docs"
 _ASSETS = "/docs/assets"
 

@@ -99,6 +99,7 @@ class WritePath:
         self._last_seq = -1
         self._alone_since = 0
         self._stopping = False
+        self.committed: Callable[[set[str]], None] = lambda destinations: None
 
     # ---- life
 
@@ -297,7 +298,7 @@ class WritePath:
             changes = [
                 (change, piece.job.origin) for piece in slices if piece.job not in replays for change in piece.changes
             ]
-            carrier = Carrier(turn, world, lambda prefix: f"{prefix}_{self._clock.random_token(15)}")
+            carrier = Carrier(turn, world, lambda prefix: f"{prefix}_{self._clock.random_token(15)}", self._pseudonym)
             carried = Carried()
             expired = await carrier.apply_due(carried) if head.due else 0
             await carrier.carry_out(changes, carried)
@@ -331,6 +332,8 @@ class WritePath:
             raise _Unsettled(attempt, plan.drops) from error
         self._last_seq = attempt.seq
         self._outbox.marked(marks)
+        if plan.dispatch is not None:
+            self.committed(plan.dispatch.wakes)
         if plan.drops or plan.events:
             self._outbox.owes(attempt.seq, plan.drops)
         self._metrics.region_size.observe(len(world.states))

@@ -11,6 +11,7 @@ from neo4j import AsyncDriver, AsyncTransaction
 from neo4j.exceptions import DriverError, Neo4jError
 
 from service.commands.announce import profiles_in
+from service.commands.dispatch import DispatchLoaded, DispatchWanted
 from service.commands.newcomers import Newcomers
 from service.commands.plan import Entry, Plan, StoredAnswer
 from service.commands.ports import Head, OutcomeUnknown
@@ -18,6 +19,7 @@ from service.commands.world import Loaded, Wanted
 from service.control.tombstones import Tombstones
 from service.errors import StoreUnavailable
 from service.graph import audit, dossiers, erasing, models, newcomers, queries, records
+from service.graph.deliveries import load_dispatch, write_dispatch
 from service.graph.events import WRITE_CAPTURE, load_capture, plan_capture, rows_of_capture
 from service.graph.policies import desk_of, load_desk, write_desk
 from service.model.changes import Remembered, Revocation
@@ -161,6 +163,10 @@ class GraphTurn:
         if review is not None:
             loaded.reviews[link.link_id] = review
 
+    async def dispatch(self, wanted: DispatchWanted) -> DispatchLoaded:
+        """What `wanted` names of deliveries, as it stands under the lock."""
+        return await load_dispatch(self._rows, wanted)
+
     async def profiles(self, keys: Sequence[IdentifierKey]) -> dict[IdentifierKey, Profile]:
         """The profile of each identifier that is in one, as stored under the lock."""
         rows = await self._rows(queries.READ_PROFILES, asked=list(keys))
@@ -225,6 +231,8 @@ class GraphTurn:
         await self._run(queries.WRITE_MEMBERSHIPS, members)
         if plan.desk is not None:
             await write_desk(self._run, plan.desk, at)
+        if plan.dispatch is not None:
+            await write_dispatch(self._run, plan.dispatch, at)
         if plan.capture is not None:
             captured = rows_of_capture(plan.capture, at, self._tombstones)
             await (await self._transaction.run(WRITE_CAPTURE, {"capture": captured})).consume()
