@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from tests.faults.history import History, Read, Tried, Value, Write
 
@@ -51,9 +52,8 @@ def stale_reads(writes: Iterable[Write], reads: Iterable[Read]) -> list[Violatio
         shown = "what was replaced before it began" if former else "what was never written"
         late = min((read.begin - write.end for write in known if write.end <= read.begin), default=0.0)
         kind = f"stale {read.register.partition(':')[0]}"
-        found.append(
-            Violation(kind, f"{read.how} of {read.register} shows {shown} ({late:.3f} s after the last change)")
-        )
+        when = f"{late:.3f} s after the last change"
+        found.append(Violation(kind, f"{read.how} of {read.register} shows {shown} ({when})"))
     return found
 
 
@@ -110,15 +110,17 @@ def feed_gaps(followed: Sequence[Mapping[str, object]], whole: Sequence[Mapping[
     seqs = [entry["seq"] for entry in followed]
     found = [
         Violation("feed", f"{after} comes after {before}")
-        for before, after in zip(seqs, seqs[1:], strict=False)
+        for before, after in pairwise(seqs)
         if not (isinstance(before, int) and isinstance(after, int) and before < after)
     ]
     end = seqs[-1]
     assert isinstance(end, int)
     seen = {entry["seq"]: entry for entry in followed}
-    for entry in whole:
-        if isinstance(entry["seq"], int) and entry["seq"] <= end and seen.get(entry["seq"]) != entry:
-            found.append(Violation("feed", f"entry {entry['seq']} came late, or is another one now"))
+    found += [
+        Violation("feed", f"entry {entry['seq']} came late, or is another one now")
+        for entry in whole
+        if isinstance(entry["seq"], int) and entry["seq"] <= end and seen.get(entry["seq"]) != entry
+    ]
     missing = seen.keys() - {entry["seq"] for entry in whole}
     return found + [Violation("feed", f"entry {seq} was shown and is gone") for seq in sorted(map(str, missing))]
 

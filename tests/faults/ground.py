@@ -1,4 +1,4 @@
-"""Where a run takes place: real stores, a proxy before each for each instance, and instances as processes of their own."""
+"""Where a run takes place: real stores, a proxy before each for each instance, and instances as processes."""
 
 from __future__ import annotations
 
@@ -202,7 +202,7 @@ async def own_ground(folder: Path, disk_mb: int | None, more: dict[str, str]) ->
             graph.signal(signal.SIGCONT)
         await graph.kill()
         if mounted:
-            subprocess.run(["umount", "-l", str(home)], check=False)
+            await asyncio.to_thread(subprocess.run, ["umount", "-l", str(home)], check=False)
 
 
 def mount(folder: Path, size_mb: int) -> bool:

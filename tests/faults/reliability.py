@@ -27,7 +27,7 @@ def told(result: Result) -> list[str]:
         f"{len(result.violations)} violations; SEED={result.seed}",
     ]
     kinds = Counter(violation.kind for violation in result.violations)
-    lines += [f"  {count} × {kind}" for kind, count in kinds.most_common()]
+    lines += [f"  {count} of {kind}" for kind, count in kinds.most_common()]
     return lines + [f"  {violation.kind}: {violation.what}" for violation in result.violations[:20]]
 
 

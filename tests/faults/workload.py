@@ -200,7 +200,7 @@ Change = Callable[[State, Any], None]
 
 @dataclass(slots=True)
 class Writer:
-    """Changes one group, one change after another, until it is told to stop, the group is erased, or one is not told."""
+    """Changes one group, one change after another, until told to stop, erased, or not answered for good."""
 
     load: Workload
     caller: Caller
