@@ -10,7 +10,7 @@ DEV := $(VENV)/.installed-dev
 BENCH := $(VENV)/.installed-bench
 
 .DEFAULT_GOAL := run
-.PHONY: run test scenarios-http lint bench bench-large lock clean migrate-status stores env backup restore import export
+.PHONY: run test faults scenarios-http lint bench bench-large lock clean migrate-status stores env backup restore import export
 
 # `exec` lets signals reach the service itself.
 run: $(STAMP)
@@ -56,6 +56,10 @@ bench: $(BENCH)
 # What a million identifiers cost beside fifty thousand: about an hour.
 bench-large: $(BENCH)
 	@exec env LARGE=1 $(BIN)/python -m tests.bench
+
+# The service under faults, on stores of its own: make faults MINUTES=30 SEED=7 [ONLY="kill neo4j,cut connection"]
+faults: $(DEV)
+	@exec env MINUTES="$(MINUTES)" SEED="$(SEED)" ONLY="$(ONLY)" CURE_OFF="$(CURE_OFF)" $(BIN)/python -m tests.faults
 
 env: $(DEV)
 

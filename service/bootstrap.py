@@ -24,7 +24,7 @@ from service.api.items import consent_item, link_item
 from service.api.joined import JoinedProtocol
 from service.api.webhook_signature import WebhookKeys
 from service.cache.profiles import ProfileCache
-from service.clock import SystemClock, random_bytes
+from service.clock import SteeredClock, SystemClock, random_bytes
 from service.commands.account import pseudonyms_under
 from service.commands.checkpoints import CheckedAudit, Checkpoints, hold_against
 from service.commands.explain import Explainer
@@ -41,6 +41,7 @@ from service.commands.policy_examples import failing_examples
 from service.commands.refreshing import Refresher
 from service.commands.sealing import Sealer
 from service.commands.simulate import Simulator
+from service.commands.steering import Steering
 from service.commands.sweep import Sweeper
 from service.commands.timely import Timely
 from service.commands.write_path import WriteLimits, WritePath
@@ -55,7 +56,7 @@ from service.graph.audit import Chain
 from service.graph.audit_reader import GraphAudit
 from service.graph.bulk import GraphBulk
 from service.graph.chain_ends import GraphChainEnds
-from service.graph.driver import AsyncDriver, answers, open_driver
+from service.graph.driver import AsyncDriver, answers, open_driver, shared_time
 from service.graph.founding import Founding
 from service.graph.ledger import GraphLedger
 from service.graph.newcomers import rows_of
@@ -154,7 +155,7 @@ async def assembled(
     settings: Settings, stores: Stores, say: Say, limits: WriteLimits | None = None
 ) -> AsyncIterator[Assembled]:
     """An instance on these stores: migrated, with its write path running. Leaving ends what it started."""
-    clock = SystemClock()
+    clock = SteeredClock()
     secret = identity_key(settings).encode()
     keyring = Keyring(api_keys(settings), secret)
     webhook_keys = WebhookKeys(webhook_secrets(settings))
@@ -169,6 +170,9 @@ async def assembled(
         database = stores.neo4j_database
         founding = Founding(driver, database)
         await _prepare(settings, driver, database, founding, say)
+        steering = Steering(clock, lambda: shared_time(driver, database), METRICS)
+        await steering.start()
+        stack.push_async_callback(steering.stop)
         cache = ProfileCache(stores.redis_url, now_ms=clock.now_ms, random_bytes=random_bytes)
         stack.push_async_callback(cache.close)
         await cache.start()

@@ -267,6 +267,9 @@ class Metrics:
         # `result`: applied, duplicate, or the code of the error it was refused with.
         self.webhooks = Counter("fabric_webhooks_total", "Webhooks taken.", ("provider", "result"), registry=r)
 
+        self.clock_off_seconds = Gauge(
+            "fabric_clock_off_seconds", "What the own clock is behind the graph's.", registry=r
+        )
         self.reviews_open = Gauge("fabric_reviews_open", "Links that wait for a steward.", registry=r)
         self.outbox_pending = Gauge("fabric_outbox_pending", "Outbox entries not yet through.", registry=r)
         store_up = Gauge("fabric_store_up", "1 while the store answers.", ("store",), registry=r)

@@ -13,7 +13,7 @@ from neo4j.exceptions import DriverError, Neo4jError
 from service.errors import StoreUnavailable
 from service.graph import queries
 
-__all__ = ["AsyncDriver", "answers", "open_driver", "rows_of"]
+__all__ = ["AsyncDriver", "answers", "open_driver", "rows_of", "shared_time"]
 
 POOL_SIZE_MAX = 32
 CONNECT_S_MAX = 5.0
@@ -44,6 +44,12 @@ async def answers(driver: AsyncDriver, database: str) -> bool:
     except (DriverError, Neo4jError, TimeoutError):
         return False
     return True
+
+
+async def shared_time(driver: AsyncDriver, database: str) -> int:
+    """What the graph's clock says, ms since the epoch. Raises StoreUnavailable."""
+    [row] = await rows_of(driver, database, queries.READ_TIME, {})
+    return int(row["now"])
 
 
 async def rows_of(

@@ -338,6 +338,8 @@ IS_DUE: LiteralString = "RETURN EXISTS { MATCH ()-[r:LINK]->() WHERE r.due <= ti
 
 PING: LiteralString = "RETURN 1 AS one"
 
+READ_TIME: LiteralString = "RETURN timestamp() AS now"
+
 FOUND_GRAPH: LiteralString = """
 MATCH (h:Head {id: 'head'})
 SET h.lock = $fingerprint, h.identity_fingerprint = coalesce(h.identity_fingerprint, $fingerprint)

@@ -1,6 +1,7 @@
 """`make faults`: the service under faults on stores of its own, and the table in docs/reliability.md.
 
-    MINUTES=30 SEED=… python -m tests.faults     ONLY="kill redis,FLUSHALL": only these (none: no faults); CURE_OFF=drops: a sick target
+    MINUTES=30 SEED=… python -m tests.faults
+    ONLY="kill redis,FLUSHALL": only these (none: no faults)    CURE_OFF=drops: a target without that cure
 
 Prints the seed; the same seed draws the same faults and the same changes (how they interleave is the machine's). The
 page is written by runs of ten minutes or more with all cures on. Ends with status 1 where anything was violated.

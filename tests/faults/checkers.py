@@ -104,7 +104,10 @@ def decisions_lost(acknowledged: Sequence[str], stored: Collection[str]) -> list
 
 
 def feed_gaps(followed: Sequence[Mapping[str, object]], whole: Sequence[Mapping[str, object]]) -> list[Violation]:
-    """A follower that remembers a number must have seen all that is in the feed up to there, in that order."""
+    """A follower that remembers a number must have seen all that is in the feed up to there, in that order.
+
+    Compared by number and type: an erasure takes names out of entries that were shown before.
+    """
     if not followed:
         return []
     seqs = [entry["seq"] for entry in followed]
@@ -115,11 +118,11 @@ def feed_gaps(followed: Sequence[Mapping[str, object]], whole: Sequence[Mapping[
     ]
     end = seqs[-1]
     assert isinstance(end, int)
-    seen = {entry["seq"]: entry for entry in followed}
+    seen = {entry["seq"]: entry["type"] for entry in followed}
     found += [
         Violation("feed", f"entry {entry['seq']} came late, or is another one now")
         for entry in whole
-        if isinstance(entry["seq"], int) and entry["seq"] <= end and seen.get(entry["seq"]) != entry
+        if isinstance(entry["seq"], int) and entry["seq"] <= end and seen.get(entry["seq"]) != entry["type"]
     ]
     missing = seen.keys() - {entry["seq"] for entry in whole}
     return found + [Violation("feed", f"entry {seq} was shown and is gone") for seq in sorted(map(str, missing))]
