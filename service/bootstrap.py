@@ -7,6 +7,7 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -20,9 +21,11 @@ from service.api.asgi import request_ids
 from service.api.auth import Keyring
 from service.api.body import parse_json
 from service.api.context import Health, Services
+from service.api.guard import Guard
 from service.api.items import consent_item, link_item
 from service.api.joined import JoinedProtocol
 from service.api.webhook_signature import WebhookKeys
+from service.assembly.limits import cache_limits, write_limits
 from service.cache.profiles import ProfileCache
 from service.clock import SteeredClock, SystemClock, random_bytes
 from service.commands.account import pseudonyms_under
@@ -164,6 +167,7 @@ async def assembled(
         stores.neo4j_user,
         stores.neo4j_password,
         acquisition_timeout_ms=settings.acquisition_timeout_ms,
+        connections_max=settings.graph_connections_max,
     )
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(driver.close)
@@ -173,12 +177,14 @@ async def assembled(
         steering = Steering(clock, lambda: shared_time(driver, database), METRICS)
         await steering.start()
         stack.push_async_callback(steering.stop)
-        cache = ProfileCache(stores.redis_url, now_ms=clock.now_ms, random_bytes=random_bytes)
+        cache = ProfileCache(
+            stores.redis_url, now_ms=clock.now_ms, random_bytes=random_bytes, limits=cache_limits(settings)
+        )
         stack.push_async_callback(cache.close)
         await cache.start()
         policies = Policies(GraphPolicies(driver, database), cache)
         await policies.current()
-        reader = GraphReader(driver, database)
+        reader = GraphReader(driver, database, timeout_ms=settings.read_timeout_ms)
         sealed = SqliteSealed(settings.sealed_dir or settings.data_dir / SEALED_FOLDER)
         stack.callback(sealed.close)
         archive = GraphArchive(driver, database, sealed)
@@ -200,7 +206,7 @@ async def assembled(
             pseudonyms_under(secret),
             clock,
             METRICS,
-            limits,
+            limits or write_limits(settings),
             journal=journal,
             erased=physical.erased,
         )
@@ -265,7 +271,13 @@ async def assembled(
         if settings.seals:
             sealer.start()
             stack.push_async_callback(sealer.stop)
-        app = create_app(services, request_ids(clock.random_token(6)))
+        guarded = partial(
+            Guard,
+            metrics=METRICS,
+            requests_max=settings.requests_max,
+            request_timeout_ms=settings.request_timeout_ms,
+        )
+        app = create_app(services, request_ids(clock.random_token(6)), guarded)
         yield Assembled(app, services, policies, cache, founding, GraphBulk(driver, database, ledger))
 
 

@@ -173,6 +173,17 @@ class Settings(BaseSettings):
     transaction_timeout_ms: int = Field(10_000, ge=100, description="longest transaction, ms")
     lock_timeout_ms: int = Field(5_000, ge=100, description="longest wait for a lock in the graph, ms")
     acquisition_timeout_ms: int = Field(5_000, ge=100, description="longest wait for a connection to the graph, ms")
+    read_timeout_ms: int = Field(5_000, ge=100, description="longest read in the graph for a look-up, ms")
+    graph_connections_max: int = Field(32, ge=4, le=1_000, description="connections to the graph of one instance")
+
+    # ---- limits of one instance
+
+    redis_timeout_ms: int = Field(250, ge=10, description="longest wait for an answer of Redis, ms")
+    drop_timeout_ms: int = Field(1_500, ge=10, description="longest wait until cached values are dropped, ms")
+    retry_budget_ms: int = Field(20_000, ge=0, description="how long a change is tried while the graph is away, ms")
+    queue_changes_max: int = Field(50_000, ge=1, description="changes that may wait for a turn; more are refused, 503")
+    requests_max: int = Field(2_000, ge=1, description="requests under way in one instance; more are refused, 503")
+    request_timeout_ms: int = Field(60_000, ge=100, description="longest time for one request, ms")
 
     @model_validator(mode="after")
     def _fits_together(self) -> Settings:

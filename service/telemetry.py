@@ -258,6 +258,10 @@ class Metrics:
         self.queue_length = Gauge("fabric_queue_length", "Changes waiting for a turn.", ("lane",), registry=r)
         self.queue_age_seconds = Gauge("fabric_queue_age_seconds", "Age of the oldest one waiting.", registry=r)
 
+        # `why`: requests (too many under way), queue (too many changes waiting), time, rate (of one key), unknown.
+        self.refused = Counter("fabric_refused_total", "Requests refused to keep within bounds.", ("why",), registry=r)
+        self.requests_under_way = Gauge("fabric_requests_under_way", "Requests being answered.", registry=r)
+
         # Read path: bound once, since a look-up can't afford to find its label each time.
         lookups = Counter("fabric_lookups_total", "Identifiers looked up.", ("cache",), registry=r)
         self.lookup_hit = lookups.labels("hit")

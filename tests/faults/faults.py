@@ -138,7 +138,7 @@ async def stall_line(ground: Ground, chance: random.Random) -> None:
     """Nothing gets through between an instance and a store, and nobody is told."""
     line = _line(ground, chance)
     line.stall()
-    await asyncio.sleep(chance.uniform(0.1, 8.0))
+    await asyncio.sleep(chance.choice((0.5, 8.0, 30.0)) * chance.uniform(0.2, 1.0))
     if chance.random() < 0.5:
         line.drop()
     line.heal()
