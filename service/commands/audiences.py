@@ -59,7 +59,7 @@ def look_again(world: World, change: LookAgain) -> Step:
     profiles = {profile for key in change.keys if (profile := world.state(key).profile) is not None}
     world.unversioned |= profiles
     yield SETTLE
-    return SweepReceipt(len(profiles), False)
+    return SweepReceipt(len(profiles))
 
 
 def regrouped(world: World, noted: Iterable[ProfileId]) -> list[Event]:

@@ -21,6 +21,8 @@ def due_among(world: World, members: Iterable[IdentifierKey]) -> int | None:
             dues.append(world.state(key).barred_until or FOREVER)
             continue
         dues += promises_at(world, key)
+        grant = world.state(key).linking_until
+        dues += [] if grant is None else [grant]
         links = (world.links[link_id] for link_id in world.links_at.get(key, ()))
         dues += [link.due for link in links if link.inactive is None and link.due is not None]
     soonest = min(dues, default=FOREVER)

@@ -60,9 +60,9 @@ class Loaded:
 
     `profiles`: id → present members. `unfollowed`: members whose links were left out because they bridge nothing.
     `dues`: until when each profile holds. `born`: id → the identifier that it was born from. `hands`: those in force,
-    by id. `due`: the links that have fallen due. `ends_of`: for each link its id, other end, due time (ms) and profile.
-    `bars`: why an identifier bridged nothing when it was last written. `tombs`: what is left of identifiers that were
-    erased.
+    by id. `due`: the links that have fallen due; `run_out`: the identifiers whose grant of linking has.
+    `ends_of`: for each link its id, other end, due time (ms) and profile. `bars`: why an identifier bridged nothing
+    when it was last written. `tombs`: what is left of identifiers that were erased.
     """
 
     identifiers: list[IdentifierState] = field(default_factory=list)
@@ -77,6 +77,7 @@ class Loaded:
     hands: dict[ProfileId, tuple[Hand, ...]] = field(default_factory=dict)
     assertions: list[Assertion] = field(default_factory=list)
     due: list[LinkId] = field(default_factory=list)
+    run_out: list[IdentifierKey] = field(default_factory=list)
     ends_of: dict[IdentifierKey, list[LinkEnd]] = field(default_factory=dict)
     bars: dict[IdentifierKey, Reason] = field(default_factory=dict)
     desk: DeskLoaded | None = None

@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import groupby
 
 from service.commands.inherit import disinherit
+from service.commands.revoke import run_out
 from service.commands.steps import SETTLE, Step
 from service.commands.waiting import lapse, lapses
 from service.commands.world import Wanted, World
@@ -15,7 +16,7 @@ from service.model.changes import ExpireDue, LinkReceipt, ObserveLink, RetractLi
 from service.model.evidence import Link
 from service.model.identifiers import IdentifierKey, LinkId, ProfileId, pair_of
 from service.model.policy import Policy
-from service.resolution.activity import due_of, falls_due, updated
+from service.resolution.activity import falls_due, updated
 
 DUE_LINKS_MAX = 500
 
@@ -85,7 +86,7 @@ def observe_link(world: World, change: ObserveLink) -> Step:
         for key in link.pair:
             _seen(world, key, seen)
         reviewed = next((other.reviewed for other in world.links_between(link.pair) if other.reviewed), None)
-        world.set_link(replace(link, due=due_of(link, world.policy), reviewed=reviewed))
+        world.set_link(replace(link, reviewed=reviewed))
     yield SETTLE
     return receipt_of(world, change.link_id, change.a, duplicate=duplicate)
 
@@ -104,7 +105,7 @@ def retract_link(world: World, change: RetractLink) -> Step:
     link = world.links[change.link_id]
     applies = link.retracted_at is None
     if applies:
-        world.set_link(replace(link, retracted_at=world.now, due=None))
+        world.set_link(replace(link, retracted_at=world.now))
         disinherit(world, link.pair, link.link_id)
     yield SETTLE
     return replace(receipt_of(world, change.link_id, link.a), applied=applies)
@@ -119,29 +120,34 @@ def flip_due(world: World, keys: Collection[IdentifierKey] = ()) -> Step:
     """
     now = world.now
     if keys:
-        found = yield from _due_around(world, keys)
+        found, over = yield from _due_around(world, keys)
     else:
         yield Wanted(due=DUE_LINKS_MAX)
-        found = [world.links[link_id] for link_id in world.due]
-        world.behind = len(found) >= DUE_LINKS_MAX
+        found, over = [world.links[link_id] for link_id in world.due], world.run_out
+        world.behind = max(len(found), len(over)) >= DUE_LINKS_MAX
     due = sorted(found, key=lambda link: (link.due or 0, link.link_id))
-    yield Wanted({end for link in due for end in link.pair}, {link.pair for link in due})
-    for at, links in groupby(due, key=lambda link: link.due or 0):
+    grants = {key: world.state(key).linking_until or 0 for key in sorted(over)}
+    yield Wanted({end for link in due for end in link.pair} | grants.keys(), {link.pair for link in due}, around=True)
+    links_at = {at: list(links) for at, links in groupby(due, key=lambda link: link.due or 0)}
+    for at in sorted({*links_at, *grants.values()}):
         world.now = min(at, now)
-        known = [world.links[link.link_id] for link in links]
+        yield from run_out(world, [key for key, until in grants.items() if until == at])
+        known = [world.links[link.link_id] for link in links_at.get(at, ())]
         weak = [link for link in known if link.inactive == "below_confidence"]
         yield from lapse(world, weak)
         for link in known:
             if link not in weak:
                 world.set_link(link)
-        if len(weak) < len(known):
+        if len(weak) < len(known) or at in grants.values():
             yield SETTLE
     world.now = now
-    return SweepReceipt(len(due), more=world.behind)
+    return SweepReceipt(len(due) + len(grants))
 
 
-def _due_around(world: World, keys: Iterable[IdentifierKey]) -> Generator[Wanted, None, list[Link]]:
-    """What is due at the profiles of some identifiers and at those next to them."""
+def _due_around(
+    world: World, keys: Iterable[IdentifierKey]
+) -> Generator[Wanted, None, tuple[list[Link], list[IdentifierKey]]]:
+    """The links and the grants of linking that are due at some identifiers' profiles and at those next to them."""
     profiles = {profile for key in keys if (profile := world.state(key).profile) is not None}
     yield Wanted(profiles=profiles)
     around = _neighbours(world, profiles) | profiles
@@ -149,7 +155,9 @@ def _due_around(world: World, keys: Iterable[IdentifierKey]) -> Generator[Wanted
     yield from _due_beyond(world, around)
     ids = {link_id for profile in around for key in world.members[profile] for link_id in world.links_at.get(key, ())}
     links = [world.links[link_id] for link_id in ids]
-    return [link for link in links if falls_due(link, world.now) or lapses(world, link)]
+    near = {end for link in links for end in link.pair}.union(*(world.members[profile] for profile in around))
+    over = [key for key in near if (world.state(key).linking_until or world.now + 1) <= world.now]
+    return [link for link in links if falls_due(link, world.now) or lapses(world, link)], over
 
 
 def _due_beyond(world: World, profiles: Iterable[ProfileId]) -> Generator[Wanted, None, None]:
@@ -187,4 +195,4 @@ def expire_due(world: World, change: ExpireDue) -> Step:
     """Work out anew until when profiles hold; what has fallen due around them was flipped before."""
     world.touched.update(key for key in change.keys if world.state(key).profile is not None)
     yield SETTLE
-    return SweepReceipt(0, more=world.behind)
+    return SweepReceipt(0)

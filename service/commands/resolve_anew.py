@@ -15,23 +15,19 @@ from dataclasses import replace
 from service.commands.desk import DeskWanted, Stretch
 from service.commands.steps import SETTLE, Step
 from service.commands.world import Wanted, World
-from service.control.linking import linkable
+from service.control.linking import permitted
 from service.control.policy_scope import LINKS
 from service.model.changes import PassReceipt, ResolveAnew
 from service.model.evidence import Link
 from service.model.identifiers import IdentifierKey, LinkId
 from service.model.policy_versions import Pass
-from service.resolution.activity import due_of, inactive_of
 
 
 def _judged(world: World, link: Link) -> Link:
     """The link as it counts under this policy, now."""
     if link.assumed:
         link = replace(link, confidence=world.policy.confidence_of_source(link.source))
-    due = None if link.retracted_at is not None else due_of(link, world.policy)
-    linking = world.state(link.a).linking and world.state(link.b).linking
-    link = replace(link, due=due)
-    return replace(link, inactive=inactive_of(link, world.policy, linking=linking, now=world.now))
+    return world.judged(link)
 
 
 def _links(world: World, ids: Sequence[str]) -> Generator[Wanted, None, None]:
@@ -56,9 +52,9 @@ def _identifiers(world: World, keys: Sequence[str]) -> Generator[Wanted, None, N
     flipped = []
     for key in found:
         state = world.state(key)
-        linking = linkable(key, state.consents, world.policy)
-        if linking != state.linking:
-            world.change(state._replace(linking=linking))
+        permit = permitted(state, world.policy, world.now)
+        if permit != state:
+            world.change(permit)
             flipped.append(key)
     if flipped:
         yield Wanted(links_of=set(flipped))

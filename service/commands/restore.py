@@ -14,12 +14,11 @@ from service.commands.steps import SETTLE, Step
 from service.commands.steward import set_hand
 from service.commands.world import Wanted, World
 from service.control.effective_consent import with_record
-from service.control.linking import linkable
+from service.control.linking import permitted
 from service.control.traits import with_traits
 from service.model.changes import KeptConsent, KeptId, KeptIdentifier, Restore, RestoreReceipt, Revocation
 from service.model.evidence import Assertion, Link
 from service.model.identifiers import IdentifierKey
-from service.resolution.activity import due_of
 
 
 def _spoken_of(assertion: Assertion) -> set[IdentifierKey]:
@@ -55,8 +54,8 @@ def _identifier(world: World, kept: KeptIdentifier) -> bool:
         sources=tuple(sorted({*state.sources, *kept.sources})),
         consents=consents,
         traits=with_traits(state.traits, kept.traits),
-        linking=linkable(kept.key, consents, world.policy),
     )
+    restored = permitted(restored, world.policy, world.now)
     added = restored != state
     if added:
         world.change(restored)
@@ -73,8 +72,7 @@ def _bound(which: Callable[[int, int], int], a: int | None, b: int | None) -> in
 def _link(world: World, link: Link) -> bool:
     if link.link_id in world.links or is_refused(world, link):
         return False
-    due = None if link.retracted_at is not None else due_of(link, world.policy)
-    world.set_link(replace(link, due=due, inactive=None))
+    world.set_link(replace(link, inactive=None))
     return True
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 
 from service.commands.inherit import end_inherited, parts_from_all
 from service.commands.steps import SETTLE, Step
 from service.commands.world import Wanted, World
 from service.control.effective_consent import with_record
-from service.control.linking import linkable
+from service.control.linking import permitted
 from service.model.changes import ConsentReceipt, RecordConsent, Revocation, RevocationReceipt, Revoke
 from service.model.evidence import ConsentRecord
 from service.model.identifiers import IdentifierKey
@@ -45,17 +45,32 @@ def record_consents(world: World, key: IdentifierKey, records: list[ConsentRecor
     if dead:
         world.change(state._replace(consents=consents))
         return
-    linking = linkable(key, consents, world.policy)
-    world.change(state._replace(consents=consents, linking=linking, dead=False))
+    permit = permitted(state._replace(consents=consents, dead=False), world.policy, world.now)
+    world.change(permit)
     yield from end_inherited(world, key, [record for record in records if record.state == "granted"])
-    if linking != state.linking:
-        if not linking:
-            parts_from_all(world, key)
-        yield Wanted(links_of={key})
-        for link_id in sorted(world.links_at.get(key, ())):
-            world.set_link(world.links[link_id])
+    if (permit.linking, permit.linking_until) != (state.linking, state.linking_until):
+        yield from _followed(world, key, was=state.linking)
     world.touched.add(key)
     world.restructured.add(key)  # what may be done with the profile is part of how it looked
+
+
+def _followed(world: World, key: IdentifierKey, *, was: bool) -> Generator[Wanted, None, None]:
+    """Let the links of an identifier follow what its consents say of linking now; `was`: whether it was permitted."""
+    if was and not world.state(key).linking:
+        parts_from_all(world, key)
+    yield Wanted(links_of={key})
+    for link_id in sorted(world.links_at.get(key, ())):
+        world.set_link(world.links[link_id])
+
+
+def run_out(world: World, keys: Sequence[IdentifierKey]) -> Generator[Wanted, None, None]:
+    """Let identifiers go whose grant of linking has run out; they must be loaded."""
+    for key in keys:
+        state = world.state(key)
+        world.change(permitted(state, world.policy, world.now))
+        yield from _followed(world, key, was=state.linking)
+        world.touched.add(key)
+        world.restructured.add(key)
 
 
 def wanted_by_consent(change: RecordConsent) -> Wanted:

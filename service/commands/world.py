@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from service.commands.desk import Deskwork
 from service.commands.loads import FOREVER as FOREVER
@@ -16,7 +16,7 @@ from service.commands.loads import LinkEnd
 from service.commands.loads import Loaded as Loaded
 from service.commands.loads import Wanted as Wanted
 from service.control.inheritance import ERASED, Ended
-from service.control.linking import linkable
+from service.control.linking import judged, linkable, permitted
 from service.model.changes import Revocation
 from service.model.evidence import Assertion, Bond, ConsentRecord, Hand, Link, Reason, Tier
 from service.model.identifiers import AssertionId, IdentifierKey, LinkId, Pair, ProfileId, pair_of
@@ -24,7 +24,6 @@ from service.model.policy import Namespace, Policy
 from service.model.policy_versions import Desk
 from service.model.profile import Profile
 from service.model.state import IdentifierState, Tomb
-from service.resolution.activity import inactive_of
 from service.resolution.profile_ids import Births
 from service.resolution.ranking import bar_of
 
@@ -97,6 +96,7 @@ class World:
         self._links_of_known: set[IdentifierKey] = set()
         self._ids_known: set[ProfileId] = set()
         self.due: list[LinkId] = []
+        self.run_out: list[IdentifierKey] = []
         self.behind = False
         self.ends_of: dict[IdentifierKey, list[LinkEnd]] = {}
         self.dues: dict[ProfileId, int | None] = {}
@@ -147,7 +147,7 @@ class World:
         self._links_of_known |= wanted.links_of
         self.ends_of |= loaded.ends_of
         if wanted.due:
-            self.due = loaded.due
+            self.due, self.run_out = loaded.due, loaded.run_out
         if loaded.desk is not None:
             self.desk.take(loaded.desk)
 
@@ -188,13 +188,13 @@ class World:
             return found
         tomb = self.tombs.get(key) if self.tombs else None
         if tomb is not None:
-            linking = linkable(key, tomb.consents, self.policy)
+            linking = linkable(key, tomb.consents, self.policy, self.now)
             return IdentifierState(
                 key, linking=linking, consents=tomb.consents, erased_at=tomb.at, base=tomb.base, dead=True
             )
         found = self._unknown.get(key)
         if found is None:
-            found = self._unknown[key] = IdentifierState(key, linking=linkable(key, (), self.policy))
+            found = self._unknown[key] = IdentifierState(key, linking=linkable(key, (), self.policy, self.now))
         return found
 
     def change(self, state: IdentifierState) -> None:
@@ -219,8 +219,7 @@ class World:
 
     def set_link(self, link: Link) -> Link:
         """Store a link with its activity worked out anew, keep its ends' counts of neighbours, and touch both."""
-        linking = self.state(link.a).linking and self.state(link.b).linking
-        link = replace(link, inactive=inactive_of(link, self.policy, linking=linking, now=self.now))
+        link = self.judged(link)
         known = self.links.get(link.link_id)
         if known is None or (known.inactive, known.confidence) != (link.inactive, link.confidence):
             self.restructured.update(link.pair)
@@ -231,6 +230,13 @@ class World:
         self.withheld.setdefault(link.link_id, None)
         self.touched.update(link.pair)
         return link
+
+    def judged(self, link: Link) -> Link:
+        """The link as it counts now. A grant of linking that has run out permits nothing any more."""
+        for state in map(self.state, link.pair):
+            if state.linking_until is not None and state.linking_until <= self.now:
+                self.change(permitted(state, self.policy, self.now))
+        return judged(link, [self.state(key) for key in link.pair], self.policy, self.now)
 
     @contextmanager
     def _recounted(self, pair: Pair) -> Iterator[None]:

@@ -167,7 +167,7 @@ class _Question:
     def _nothing_left(self, fitting: Sequence[int], seen: dict[int, float]) -> tuple[DecisionReason, ...]:
         if any(i in seen for i in fitting):
             return ("below_confidence",)
-        if not linking_permitted(self._profile.members[self._asked].consents, self._policy):
+        if not linking_permitted(self._profile.members[self._asked].consents, self._policy, self._now):
             return "namespace_not_allowed", "link_not_permitted"
         return ("namespace_not_allowed",)
 

@@ -37,7 +37,7 @@ def _unset(purpose: str, regulation: str | None, policy: Policy) -> Effective:
 
 def _of_record(record: ConsentRecord, policy: Policy, now: int) -> Effective:
     state: State = record.state
-    if state == "granted" and record.expires_at is not None and record.expires_at <= now:
+    if state == "granted" and not _lasts(record, now):
         state = "expired"
     known = policy.purposes.get(record.purpose)
     basis = record.basis or (known.basis if known else None) or ("consent" if state == "granted" else None)
@@ -61,10 +61,19 @@ def _stricter(found: Effective) -> tuple[bool, int, int]:
     )
 
 
+def _weight(record: ConsentRecord) -> tuple[int, int, float, str, str, str]:
+    """Which of two records counts: the newer, then the stricter, where both grant the one that ends first.
+
+    The rest only so that it never depends on arrival.
+    """
+    lasts = float("inf") if record.expires_at is None else record.expires_at
+    return (record.at, _STRICTNESS[record.state], -lasts, record.source or "", record.basis or "", record.notice or "")
+
+
 def newest(records: Iterable[ConsentRecord], purpose: str, regulation: str) -> ConsentRecord | None:
     """What one identifier says last on a purpose under a regulation; a record that names none speaks for all."""
     own = [r for r in records if r.via is None and r.purpose == purpose and r.regulation in (regulation, "")]
-    return max(own, key=lambda r: (r.at, _STRICTNESS[r.state]), default=None)
+    return max(own, key=_weight, default=None)
 
 
 def inherited(records: Iterable[ConsentRecord], purpose: str, regulation: str) -> list[ConsentRecord]:
@@ -74,7 +83,7 @@ def inherited(records: Iterable[ConsentRecord], purpose: str, regulation: str) -
         if record.via is None or record.purpose != purpose or record.regulation not in (regulation, ""):
             continue
         known = last.get(record.via)
-        if known is None or (known.at, _STRICTNESS[known.state]) < (record.at, _STRICTNESS[record.state]):
+        if known is None or _weight(known) < _weight(record):
             last[record.via] = record
     return [record for record in last.values() if record.state != "granted"]
 
@@ -117,24 +126,41 @@ def usable(profile: Profile, purpose: str, policy: Policy, now: int, regulation:
     return frozenset(everyone) if effective(consents, purpose, regulation, policy, now).permits else frozenset()
 
 
-def linking_permitted(records: Sequence[ConsentRecord], policy: Policy) -> bool:
-    """Whether an identifier may be linked: its own records on the linking purpose, in every regulation they name."""
+def _on_linking(records: Sequence[ConsentRecord], policy: Policy) -> list[ConsentRecord]:
+    """What an identifier says last on the linking purpose, once for every regulation that it names."""
     purpose = policy.linking_purpose
     own = [record for record in records if record.purpose == purpose]
-    if not own:
-        return _unset(purpose, None, policy).permits
-    said = [newest(own, purpose, name) for name in {record.regulation for record in own} - {""} or {""}]
-    return all(record is not None and record.state == "granted" for record in said)
+    said = (newest(own, purpose, name) for name in {record.regulation for record in own} - {""} or {""})
+    return [record for record in said if record is not None]
+
+
+def linking_permitted(records: Sequence[ConsentRecord], policy: Policy, now: int) -> bool:
+    """Whether an identifier may be linked: its own records on the linking purpose, in every regulation they name."""
+    said = _on_linking(records, policy)
+    if not said:
+        return _unset(policy.linking_purpose, None, policy).permits
+    return all(record.state == "granted" and _lasts(record, now) for record in said)
+
+
+def linking_until(records: Sequence[ConsentRecord], policy: Policy) -> int | None:
+    """When (ms) the first of the grants runs out that let an identifier be linked, None where none does."""
+    ends = (record.expires_at for record in _on_linking(records, policy) if record.state == "granted")
+    return min((at for at in ends if at is not None), default=None)
+
+
+def _lasts(grant: ConsentRecord, now: int) -> bool:
+    return grant.expires_at is None or grant.expires_at > now
 
 
 def with_record(records: Sequence[ConsentRecord], record: ConsentRecord) -> tuple[ConsentRecord, ...]:
-    """The records with one more: per purpose and regulation the newer `at` wins, the stricter at equal times.
+    """The records with one more: per purpose and regulation the newer `at` wins, the stricter at equal times (of two
+    grants the one that ends first).
 
     What is inherited stands beside what was said, once for each link that it came by.
     """
     same = [r for r in records if _place(r) == _place(record)]
     rest = [r for r in records if _place(r) != _place(record)]
-    winner = max((*same, record), key=lambda r: (r.at, _STRICTNESS[r.state]))
+    winner = max((*same, record), key=_weight)
     return tuple(sorted((*rest, winner), key=_place))
 
 

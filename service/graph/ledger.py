@@ -98,6 +98,8 @@ class GraphTurn:
             rows = await self._rows(queries.LOAD_DUE, now=now, limit=wanted.due)
             self._links(loaded, rows)
             loaded.due = [link.link_id for link in loaded.links]
+            for row in await self._rows(queries.LOAD_RUN_OUT, now=now, limit=wanted.due):
+                loaded.run_out.append(self._state(loaded, row["identifier"])[0].key)
         return loaded
 
     async def _load_common(self, loaded: Loaded, wanted: Wanted) -> None:

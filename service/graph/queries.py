@@ -6,7 +6,8 @@ from typing import Final, LiteralString
 
 # Columns of an identifier and of a link, in the order that `records` reads them.
 _STATE: LiteralString = """[i.key, i.first_seen, i.last_seen, i.sources, i.neighbours, i.linking, i.sides, i.named,
-        i.holds, i.handed, i.consents, i.erased_at, i.base, i.bar, i.barred_until, i.lasting, i.traits"""
+        i.holds, i.handed, i.consents, i.erased_at, i.base, i.bar, i.barred_until, i.lasting, i.traits,
+        i.linking_until"""
 LINK_COLUMNS: LiteralString = """[r.id, r.method, r.confidence, r.source, r.rule, r.rule_version, r.observed_at,
         r.first_observed_at, r.expires_at, r.evidence, r.due, r.inactive, r.retracted_at, r.reviewed,
         r.withheld, r.review, r.assumed"""
@@ -28,7 +29,9 @@ RETURN h.seq AS seq, h.at AS at, h.audit_seq AS audit_seq, h.audit_hash AS audit
        h.policy_version AS policy_version, h.policy_since AS policy_since, h.policy_last AS policy_last,
        h.policy_former AS policy_former, h.policy_pass AS policy_pass,
        timestamp() AS now, collect([t.seq, t.drops]) AS pending,
-       EXISTS { MATCH ()-[r:LINK]->() WHERE r.due <= timestamp() } AS due, EXISTS { MATCH (:Tombstone) } AS erased
+       EXISTS { MATCH ()-[r:LINK]->() WHERE r.due <= timestamp() }
+         OR EXISTS { MATCH (i:Identifier) WHERE i.linking_until <= timestamp() } AS due,
+       EXISTS { MATCH (:Tombstone) } AS erased
 """
 )
 
@@ -99,6 +102,11 @@ RETURN a.id AS id, a.kind AS kind, a.at AS at, a.at_ms AS at_ms, a.seniors AS se
 LOAD_DUE: LiteralString = (
     "MATCH (a:Identifier)-[r:LINK]->(b:Identifier) WHERE r.due <= $now "
     "WITH a, r, b ORDER BY r.due LIMIT $limit RETURN " + LINK_COLUMNS + ", a.key, b.key] AS link"
+)
+
+LOAD_RUN_OUT: LiteralString = (
+    "MATCH (i:Identifier) WHERE i.linking_until <= $now WITH i ORDER BY i.linking_until LIMIT $limit "
+    "OPTIONAL MATCH (i)-[:IN]->(p:Profile) RETURN " + _STATE + ", p.id] AS identifier"
 )
 
 # Apart from LOAD, which is large enough: most graphs have no tombstones.
@@ -334,7 +342,10 @@ MATCH (h:Head {id: 'head'}) SET h.seq = CASE WHEN h.seq < $seq THEN $seq ELSE h.
 
 ANY_IDENTIFIER: LiteralString = "MATCH (i:Identifier) RETURN 1 AS found LIMIT 1"
 
-IS_DUE: LiteralString = "RETURN EXISTS { MATCH ()-[r:LINK]->() WHERE r.due <= timestamp() } AS due"
+IS_DUE: LiteralString = (
+    "RETURN EXISTS { MATCH ()-[r:LINK]->() WHERE r.due <= timestamp() } "
+    "OR EXISTS { MATCH (i:Identifier) WHERE i.linking_until <= timestamp() } AS due"
+)
 
 PING: LiteralString = "RETURN 1 AS one"
 

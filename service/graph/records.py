@@ -74,6 +74,7 @@ def state_of(row: Sequence[Any]) -> tuple[IdentifierState, Reason | None]:
         until,
         lasting,
         traits,
+        linking_until,
         profile,
     ) = row
     parsed = []
@@ -98,6 +99,7 @@ def state_of(row: Sequence[Any]) -> tuple[IdentifierState, Reason | None]:
         traits_of_list(orjson.loads(traits)) if traits else (),
         erased_at=erased,
         base=base or 0,
+        linking_until=linking_until,
     )
     return state, bar
 
@@ -125,6 +127,7 @@ def row_of_state(state: IdentifierState, bar: Reason | None, *, whole: bool) -> 
         "sources": list(state.sources) or None,
         "neighbours": orjson.dumps(state.neighbours).decode() if state.neighbours else None,
         "linking": None if state.linking else False,
+        "linking_until": state.linking_until,
         "sides": [f"{assertion}:{side}" for assertion, side in state.sides] or None,
         "named": list(state.named) or None,
         "holds": state.holds,

@@ -328,10 +328,9 @@ class RevocationReceipt:
 
 @dataclass(frozen=True, slots=True)
 class SweepReceipt:
-    """How many links were flipped, and whether more are due."""
+    """How many links and grants of linking were flipped, or profiles looked at."""
 
     flipped: int
-    more: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,8 @@ class IdentifierState(NamedTuple):
     steward's hand made that another than its first birth id; `handed`: every id that an assertion in force hands to it.
     `profile`: the profile it is in. `erased_at` (ms): what was said of it up to then is refused, since the person was
     erased; `base`: the first counter of its birth ids that is not from before; `dead`: no fresh consent came since.
-    `barred_until`, `lasting`: see service.commands.barring.
+    `barred_until`, `lasting`: see service.commands.barring. `linking_until` (ms): when the grant runs out that lets it
+    be linked.
     """
 
     key: IdentifierKey
@@ -46,6 +47,7 @@ class IdentifierState(NamedTuple):
     erased_at: int | None = None
     base: int = 0
     dead: bool = False
+    linking_until: int | None = None
 
     def refuses(self, at: int) -> bool:
         """Whether evidence observed at a time (ms) is refused: of somebody erased, without fresh consent or before."""

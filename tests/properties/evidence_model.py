@@ -83,9 +83,10 @@ class Evidence:
 
     # ---- what follows
 
-    def may_be_linked(self, key: IdentifierKey) -> bool:
+    def may_be_linked(self, key: IdentifierKey, now: int) -> bool:
         """Its value is one that the policy takes, and under every regulation named, the latest word on the linking
-        purpose is a grant; the stricter of two at one time. A word that names no regulation is said under all.
+        purpose is a grant that has not run out; the stricter of two at one time. A word that names no regulation is
+        said under all.
         """
         if key.split(":")[1] in self.policy.blocked_values:
             return False  # it would not have been taken
@@ -95,7 +96,8 @@ class Evidence:
         for regulation in {record.regulation for record in said if record.regulation} or {""}:
             under = [record for record in said if record.regulation in ("", regulation)]
             latest = max(record.at for record in under)
-            if any(record.state != "granted" for record in under if record.at == latest):
+            said_last = [record for record in under if record.at == latest]
+            if any(record.state != "granted" or (record.expires_at or now + 1) <= now for record in said_last):
                 return False
         return True
 
@@ -109,7 +111,7 @@ class Evidence:
     def is_active(self, log: LinkLog, now: int) -> bool:
         """Observed and not retracted, not expired, sure enough, and permitted by both ends."""
         sent = log.counts
-        if log.void_until is not None or not (self.may_be_linked(sent.a) and self.may_be_linked(sent.b)):
+        if log.void_until is not None or not (self.may_be_linked(sent.a, now) and self.may_be_linked(sent.b, now)):
             return False
         if self.is_over(log, now):
             return False
@@ -142,7 +144,7 @@ class Evidence:
                 bonds += [Bond(a, b, Tier.STEWARD, 1.0, assertion.at, assertion.at) for b in seniors[i + 1 :]]
         return bonds
 
-    def standings(self, bonds: list[Bond]) -> dict[IdentifierKey, Standing]:
+    def standings(self, bonds: list[Bond], now: int) -> dict[IdentifierKey, Standing]:
         """What the union needs to know of every identifier seen."""
         reached: dict[IdentifierKey, set[IdentifierKey]] = defaultdict(set)
         for bond in bonds:
@@ -163,7 +165,7 @@ class Evidence:
                 if key in assertion.sides[side]
             )
             named = tuple(assertion.assertion_id for assertion in self.in_force() if key in assertion.named)
-            standings[key] = Standing(key, dict(neighbours), self.may_be_linked(key), sides, named)
+            standings[key] = Standing(key, dict(neighbours), self.may_be_linked(key, now), sides, named)
         return standings
 
     def held(self) -> dict[IdentifierKey, ProfileId]:
@@ -202,7 +204,7 @@ class Implied:
 def implied(evidence: Evidence, now: int) -> Implied:
     """Resolve all evidence at once."""
     bonds = evidence.bonds(now)
-    standings = evidence.standings(bonds)
+    standings = evidence.standings(bonds, now)
     resolution = resolve(standings, bonds, evidence.policy)
     held = evidence.held()
     profiles = {}

@@ -100,6 +100,11 @@ class Ledger:
         found = [x for x in self.links.values() if x.inactive is None and x.due is not None and x.due <= now]
         return sorted(found, key=lambda link: (link.due or 0, link.link_id))
 
+    def run_out(self, now: int) -> list[IdentifierKey]:
+        """The identifiers whose grant of linking has run out, the first ones first."""
+        until = {key: state.linking_until for key, state in self.kept.items() if state.linking_until is not None}
+        return sorted((key for key, at in until.items() if at <= now), key=lambda key: (until[key], key))
+
     # ---- what a turn reads
 
     async def load(self, wanted: Wanted, now: int) -> Loaded:
@@ -138,6 +143,8 @@ class Ledger:
         if wanted.due:
             due = self.due(now)[: wanted.due]
             loaded.due = [link.link_id for link in due]
+            loaded.run_out = self.run_out(now)[: wanted.due]
+            keys.update(loaded.run_out)
             links |= {link.link_id: link for link in due}
         loaded.bars = {key: self.bars[key] for key in keys if key in self.bars}
         loaded.tombs = {key: self.tombs[key] for key in wanted.identifiers & self.tombs.keys() if key not in self.kept}
@@ -293,7 +300,7 @@ class Bench:
 
     def sweep(self) -> None:
         """Flip what has fallen due, in turns."""
-        while self.ledger.due(self.now):
+        while self.ledger.due(self.now) or self.ledger.run_out(self.now):
             self.turn()
 
     def clusters(self) -> set[frozenset[IdentifierKey]]:
@@ -326,7 +333,7 @@ class Bench:
     def _carry_out(self, acts: tuple[Act, ...]) -> tuple[World, list[Outcome]]:
         world, carried = self._world(), Carried()
         carrier = self._carrier(world)
-        if self.ledger.due(world.now):
+        if self.ledger.due(world.now) or self.ledger.run_out(world.now):
             finished(carrier.apply_due(carried))
         outcomes: list[Outcome] = []
         runs = [(granted, list(run)) for granted, run in groupby(acts, lambda act: isinstance(act, Grant))]

@@ -90,9 +90,10 @@ class Life(RuleBasedStateMachine):
     def withdraw_linking(self, key: IdentifierKey, at: int, regulation: str) -> None:
         self.act([Revoke(key, "linking", regulation=regulation or None, at=self.bench.now + at)])
 
-    @rule(key=st.sampled_from(KEYS), at=moments, regulation=regulations)
-    def grant_linking(self, key: IdentifierKey, at: int, regulation: str) -> None:
-        record = ConsentRecord(LINKING, regulation, "granted", self.bench.now + at)
+    @rule(key=st.sampled_from(KEYS), at=moments, regulation=regulations, days=st.none() | st.integers(0, 4))
+    def grant_linking(self, key: IdentifierKey, at: int, regulation: str, days: int | None) -> None:
+        expires = None if days is None else self.bench.now + days * DAY
+        record = ConsentRecord(LINKING, regulation, "granted", self.bench.now + at, expires_at=expires)
         self.act([Grant(key, record)])
 
     @rule(days=st.integers(1, 3))

@@ -36,7 +36,7 @@ def expected(evidence: Evidence, now: Implied, decided: set[Pair], asserted: lis
             waits = now.withheld.get(pair) in REFUSED
         else:
             surest = max(sent, key=lambda one: (one.confidence, one.link_id))
-            permitted = all(evidence.may_be_linked(end) for end in pair)
+            permitted = all(evidence.may_be_linked(end, at) for end in pair)
             floor = evidence.policy.min_confidence_probabilistic
             weak = surest.method == "probabilistic" and surest.confidence < floor
             waits = permitted and weak and surest.confidence >= evidence.policy.review_above

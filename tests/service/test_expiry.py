@@ -241,3 +241,27 @@ async def test_more_links_due_than_one_turn_flips(pair: tuple[Api, Api], monkeyp
         assert (await pair[1].lookup(b)).names == [b]
         assert (await api.lookup(a, as_of=rfc3339(due))).names == [a]
         assert (await api.lookup(a, as_of=rfc3339(due - 1))).names == sorted((a, b))
+
+
+async def test_a_grant_of_linking_that_runs_out_ends_the_links_and_a_new_one_brings_them_back(
+    pair: tuple[Api, Api],
+) -> None:
+    api = pair[0]
+    a, b = fresh(), fresh("login_id")
+    await api.links(link(a, b))
+    ends = now_ms() + SOON_MS
+    grant: Json = {"identifier": named(b), "purposes": {"identity_linking": "granted"}, "regulation": "GDPR"}
+    agreed(
+        await api.post("/v1/consents", grant | {"source": "cmp", "at": rfc3339(now_ms()), "expires_at": rfc3339(ends)})
+    )
+    reply = await api.lookup(a)
+    assert reply.names == sorted((a, b)) and reply.json["valid_until"] == rfc3339(ends)
+    assert (await pair[1].lookup(a)).names == sorted((a, b))
+    await until(ends)
+    for each in pair:
+        assert (await each.lookup(a)).names == [a]
+    (again,) = await api.links(link(a, b))
+    assert (again["status"], again["reason"]) == ("withheld", "link_not_permitted")
+    agreed(await api.post("/v1/consents", grant | {"source": "cmp", "at": rfc3339(now_ms())}))
+    for each in pair:
+        assert (await each.lookup(a)).names == sorted((a, b))

@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.control.effective_consent import consents_of, effective, linking_permitted, usable, with_record
+from service.control.effective_consent import (
+    consents_of,
+    effective,
+    linking_permitted,
+    linking_until,
+    usable,
+    with_record,
+)
 from service.model.evidence import ConsentRecord
 from service.model.identifiers import IdentifierKey, ProfileId
 from service.model.policy import Policy, Purpose
@@ -169,19 +176,31 @@ def test_every_purpose_of_the_policy_and_of_the_records_is_answered() -> None:
 
 
 def test_without_a_word_on_linking_the_policy_says() -> None:
-    assert linking_permitted((), policy())
-    assert not linking_permitted((), policy(linking="denied"))
-    assert linking_permitted([says("denied")], policy())
+    assert linking_permitted((), policy(), NOW)
+    assert not linking_permitted((), policy(linking="denied"), NOW)
+    assert linking_permitted([says("denied")], policy(), NOW)
 
 
 def test_linking_needs_a_grant_under_every_regulation_named() -> None:
     def said(*records: tuple[str, int, str]) -> bool:
-        return linking_permitted([says(s, at, reg, LINKING) for s, at, reg in records], policy(linking="denied"))
+        return linking_permitted([says(s, at, reg, LINKING) for s, at, reg in records], policy(linking="denied"), NOW)
 
     assert said(("granted", 1, ""))
     assert not said(("granted", 1, "GDPR"), ("withdrawn", 1, "CCPA"))
     assert said(("withdrawn", 1, ""), ("granted", 2, "GDPR"))
     assert not said(("withdrawn", 2, ""), ("granted", 2, "GDPR"))
+
+
+def test_a_grant_of_linking_permits_until_it_runs_out() -> None:
+    grant = says("granted", 1, "GDPR", LINKING, ends=NOW)
+    assert linking_until([grant], policy()) == NOW
+    assert linking_permitted([grant], policy(linking="denied"), NOW - 1)
+    assert not linking_permitted([grant], policy(linking="granted"), NOW)
+
+
+def test_of_two_grants_of_one_time_the_one_that_ends_first_counts() -> None:
+    short, long = says("granted", 1, ends=NOW), says("granted", 1)
+    assert with_record(with_record((), short), long) == with_record(with_record((), long), short) == (short,)
 
 
 # ---- records
