@@ -7,7 +7,6 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -21,10 +20,10 @@ from service.api.asgi import request_ids
 from service.api.auth import Keyring
 from service.api.body import parse_json
 from service.api.context import Health, Services
-from service.api.guard import Guard
 from service.api.items import consent_item, link_item
 from service.api.joined import JoinedProtocol
 from service.api.webhook_signature import WebhookKeys
+from service.assembly.guarding import guarding
 from service.assembly.limits import cache_limits, write_limits
 from service.cache.profiles import ProfileCache
 from service.clock import SteeredClock, SystemClock, random_bytes
@@ -271,12 +270,7 @@ async def assembled(
         if settings.seals:
             sealer.start()
             stack.push_async_callback(sealer.stop)
-        guarded = partial(
-            Guard,
-            metrics=METRICS,
-            requests_max=settings.requests_max,
-            request_timeout_ms=settings.request_timeout_ms,
-        )
+        guarded = await stack.enter_async_context(guarding(settings, stores.redis_url, keyring, secret))
         app = create_app(services, request_ids(clock.random_token(6)), guarded)
         yield Assembled(app, services, policies, cache, founding, GraphBulk(driver, database, ledger))
 

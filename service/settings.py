@@ -112,6 +112,11 @@ class Settings(BaseSettings):
     port: int = Field(8080, ge=0, le=65_535, description="port to serve on; 0 takes a free one")
     sample: bool = Field(True, description="load the sample into an empty graph")
     api_keys: ApiKeys = Field(None, repr=False, description="JSON object, key to list of roles; generated if not set")
+    keys_file: _Folder | None = Field(None, description="JSON file of more keys, as digests; read again as it changes")
+    rate_limit: int = Field(0, ge=0, description="requests a second that one key may send, over all instances; 0: any")
+    unknown_per_minute: int = Field(
+        60_000, ge=0, description="identifiers nobody knows that one key may look up in a minute; 0: any"
+    )
     webhook_secrets: WebhookSecrets = Field(
         None, repr=False, description="JSON object, provider to list of secrets; generated if not set"
     )
