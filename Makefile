@@ -10,7 +10,7 @@ DEV := $(VENV)/.installed-dev
 BENCH := $(VENV)/.installed-bench
 
 .DEFAULT_GOAL := run
-.PHONY: run test faults scenarios-http lint bench bench-large lock clean migrate-status stores env backup restore import export
+.PHONY: run test faults fuzz audit sbom scenarios-http lint bench bench-large lock clean migrate-status stores env backup restore import export
 
 # `exec` lets signals reach the service itself.
 run: $(STAMP)
@@ -60,6 +60,19 @@ bench-large: $(BENCH)
 # The service under faults, on stores of its own: make faults MINUTES=30 SEED=7 [ONLY="kill neo4j,cut connection"]
 faults: $(DEV)
 	@exec env MINUTES="$(MINUTES)" SEED="$(SEED)" ONLY="$(ONLY)" CURE_OFF="$(CURE_OFF)" $(BIN)/python -m tests.faults
+
+# Schemathesis with all its checks on a running instance: make fuzz BASE_URL=http://127.0.0.1:8080 API_KEY=…
+fuzz: $(DEV)
+	@exec env BASE_URL="$(BASE_URL)" API_KEY="$(API_KEY)" $(BIN)/python -m tests.fuzz --max-examples $(or $(EXAMPLES),200)
+
+# Known vulnerabilities of the locked packages (asks the advisory database), and what the service is made of.
+audit: $(DEV)
+	@exec $(BIN)/pip-audit --disable-pip --require-hashes -r requirements.lock
+
+sbom: $(DEV)
+	@mkdir -p build
+	@$(BIN)/cyclonedx-py requirements --output-reproducible --of JSON -o build/sbom.json requirements.lock
+	@echo "build/sbom.json"
 
 env: $(DEV)
 

@@ -80,6 +80,7 @@ from service.local.secrets import api_keys, identity_key, webhook_secrets
 from service.resolution.profile_ids import births_under
 from service.settings import MIGRATIONS_FOLDER, Settings
 from service.telemetry import METRICS, configure_logs
+from service.tls import tls_options
 from service.volume.exporting import Source, export_tables
 from service.volume.importing import Means, Request, import_rows
 from service.volume.restoring import Target, restore_export
@@ -388,6 +389,7 @@ async def _serve_until_told(
         date_header=False,
         timeout_graceful_shutdown=_DRAIN_S,
         backlog=2048,
+        **tls_options(settings),
     )
     server = _Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listening]))

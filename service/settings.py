@@ -131,6 +131,9 @@ class Settings(BaseSettings):
     checkpoint_every: int = Field(
         1_000, ge=1, le=1_000_000, description="audit entries from one checkpoint to the next"
     )
+    tls_cert_file: _Folder | None = Field(None, description="certificate chain to serve HTTPS with, PEM")
+    tls_key_file: _Folder | None = Field(None, description="private key of that certificate, PEM")
+    tls_client_ca_file: _Folder | None = Field(None, description="only clients with a certificate of these are served")
     max_body_bytes: int = Field(8 << 20, ge=1 << 10, le=1 << 30, description="largest request body, in bytes")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least severe log line written")
 
@@ -194,6 +197,10 @@ class Settings(BaseSettings):
     def _fits_together(self) -> Settings:
         if self.neo4j_uri is not None and self.identity_key is None:
             raise ValueError("IDENTITY_KEY is required with NEO4J_URI: set it to the key that this graph was made with")
+        if (self.tls_cert_file is None) != (self.tls_key_file is None):
+            raise ValueError("TLS_CERT_FILE and TLS_KEY_FILE belong together")
+        if self.tls_client_ca_file is not None and self.tls_cert_file is None:
+            raise ValueError("TLS_CLIENT_CA_FILE needs TLS_CERT_FILE and TLS_KEY_FILE")
         if self.lock_timeout_ms > self.transaction_timeout_ms:
             raise ValueError("LOCK_TIMEOUT_MS must not be longer than TRANSACTION_TIMEOUT_MS")
         return self

@@ -12,6 +12,7 @@ from pydantic.json_schema import models_json_schema
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
+from service.api.document_links import with_links
 from service.api.schemas import ProblemOut, ProfileOut
 
 _BODIES: set[type[BaseModel]] = set()
@@ -175,6 +176,7 @@ def document(app: FastAPI) -> None:
                         operation["responses"].setdefault(str(status), answers(ProblemOut, status)[status])
                     if path.startswith("/v1/") and not path.startswith("/v1/webhooks/"):
                         operation["security"] = [{"key": []}]
+            with_links(made["paths"])
             app.openapi_schema = made
         return app.openapi_schema
 

@@ -19,6 +19,7 @@ from tests.faults.proxy import Proxy
 from tests.service.redis_server import PrivateRedis
 
 Fault = Callable[[Ground, random.Random], Awaitable[None]]
+END_S_MAX = 30
 NEEDS_GRAPH = frozenset({"kill neo4j", "freeze neo4j", "disk full"})
 NEEDS_DISK = frozenset({"disk full"})
 
@@ -52,6 +53,20 @@ async def clock_off(ground: Ground, chance: random.Random) -> None:
     target.clock_off_ms = chance.choice((-600_000, -90_000, 45_000, 300_000))
     target.start()
     await target.ready()
+
+
+async def roll(ground: Ground, _chance: random.Random) -> None:
+    """One instance after the other is told to end, does so by itself, and another process takes its place."""
+    for target in ground.targets:
+        target.down = True
+        target.signal(signal.SIGTERM)
+        assert target.process is not None
+        status = await asyncio.to_thread(target.process.wait, END_S_MAX)
+        if status:
+            target.ended_itself.append(f"status {status} after SIGTERM")
+        target.clock_off_ms = 0
+        target.start()
+        await target.ready()
 
 
 async def flush(ground: Ground, _chance: random.Random) -> None:
@@ -198,6 +213,7 @@ async def disk_full(ground: Ground, chance: random.Random) -> None:
 FAULTS: dict[str, Fault] = {
     "kill instance": kill_instance,
     "freeze instance": freeze_instance,
+    "rolling restart": roll,
     "clock of an instance off": clock_off,
     "FLUSHALL": flush,
     "kill redis": kill_redis,
@@ -216,7 +232,7 @@ FAULTS: dict[str, Fault] = {
 ON_REDIS = frozenset(
     {"FLUSHALL", "kill redis", "freeze redis", "redis from an old snapshot", "replica promoted", "redis out of memory"}
 )
-STARTS_INSTANCE = frozenset({"kill instance", "clock of an instance off"})
+STARTS_INSTANCE = frozenset({"kill instance", "clock of an instance off", "rolling restart", "freeze instance"})
 APART = (ON_REDIS, NEEDS_GRAPH, STARTS_INSTANCE)
 """At most one of each of these at a time; others go beside each other."""
 

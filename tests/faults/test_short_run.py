@@ -22,7 +22,7 @@ from tests.faults.run import run
 from tests.service.instances import quiet
 
 SEED = int(os.environ.get("SEED") or 20_261_124)
-SECONDS, SECONDS_SICK = 12, 5
+SECONDS, SECONDS_ROLLED, SECONDS_SICK = 12, 4, 5
 
 
 async def test_nothing_is_violated_under_faults_and_what_is_without_a_cure_is_found(
@@ -34,6 +34,9 @@ async def test_nothing_is_violated_under_faults_and_what_is_without_a_cure_is_fo
         result = await run(ground, SEED, SECONDS, quiet)
         assert result.violations == [], (SEED, result.violations[:5])
         assert result.faults and result.changes > 20 and result.reads > 50, result
+        rolled = await run(ground, SEED, SECONDS_ROLLED, quiet, only=["rolling restart"])
+        assert rolled.violations == [] and rolled.ended_itself == [] and rolled.faults, rolled
+        assert rolled.unresolved == 0, "a change that was never acknowledged"
         await _anew(ground, "drops")
         sick = await run(ground, SEED, SECONDS_SICK, quiet, only=[])
         assert any(violation.kind.startswith("stale ") for violation in sick.violations), sick
