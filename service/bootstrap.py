@@ -40,6 +40,7 @@ from service.commands.outbox import Outbox
 from service.commands.physical import Physical
 from service.commands.policies import Policies
 from service.commands.policy_examples import failing_examples
+from service.commands.prober import Prober
 from service.commands.refreshing import Refresher
 from service.commands.sealing import Sealer
 from service.commands.simulate import Simulator
@@ -267,6 +268,9 @@ async def assembled(
         gauges = Gauges(archive.count_open_reviews, METRICS)
         gauges.start()
         stack.push_async_callback(gauges.stop)
+        prober = Prober(cache, lookup.recent, lookup.past_cache, METRICS)
+        prober.start()
+        stack.push_async_callback(prober.stop)
         sealer = Sealer(GraphStretches(driver, database), sealed, settings.keep_days * 86_400_000)
         if settings.seals:
             sealer.start()

@@ -288,6 +288,13 @@ class Metrics:
             "fabric_lookups_unknown_total", "Identifiers looked up that nobody knows.", ("caller",), registry=r
         )
 
+        self.probe_compared = Counter(
+            "fabric_probe_compared_total", "Cached answers held against the graph.", registry=r
+        )
+        self.probe_disagreements = Counter(
+            "fabric_probe_disagreements_total", "Cached answers that are not what the graph says.", registry=r
+        )
+
         # `result`: applied, duplicate, or the code of the error it was refused with.
         self.webhooks = Counter("fabric_webhooks_total", "Webhooks taken.", ("provider", "result"), registry=r)
 
