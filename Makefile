@@ -10,7 +10,8 @@ DEV := $(VENV)/.installed-dev
 BENCH := $(VENV)/.installed-bench
 
 .DEFAULT_GOAL := run
-.PHONY: run test faults fuzz audit sbom scenarios-http lint bench bench-large lock clean migrate-status stores env backup restore import export
+.PHONY: run test faults fuzz audit sbom scenarios-http lint bench bench-large lock clean migrate-status stores env backup \
+	restore import export schema-check
 
 # `exec` lets signals reach the service itself.
 run: $(STAMP)
@@ -33,6 +34,10 @@ import: $(STAMP)
 
 export: $(STAMP)
 	@exec $(BIN)/python -m service export "$(DIR)"
+
+# For a team's CI: make schema-check OLD=old.json NEW=new.json [LEVEL=addition|revision|model]
+schema-check: $(STAMP)
+	@exec $(BIN)/python -m service schema-check "$(OLD)" "$(NEW)" $(if $(LEVEL),--level $(LEVEL))
 
 migrate-status: $(STAMP)
 	@exec $(BIN)/python -m service migrate-status

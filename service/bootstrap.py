@@ -23,8 +23,10 @@ from service.api.context import Health, Services
 from service.api.items import consent_item, link_item
 from service.api.joined import JoinedProtocol
 from service.api.webhook_signature import WebhookKeys
+from service.assembly.events import event_services
 from service.assembly.guarding import guarding
 from service.assembly.limits import cache_limits, write_limits
+from service.assembly.matching import MatchingAssembly
 from service.cache.profiles import ProfileCache
 from service.clock import SteeredClock, SystemClock, random_bytes
 from service.commands.account import pseudonyms_under
@@ -183,7 +185,8 @@ async def assembled(
         )
         stack.push_async_callback(cache.close)
         await cache.start()
-        policies = Policies(GraphPolicies(driver, database), cache)
+        matching = MatchingAssembly(settings, secret, driver, database)
+        policies = Policies(GraphPolicies(driver, database), cache, matching.equip)
         await policies.current()
         reader = GraphReader(driver, database, timeout_ms=settings.read_timeout_ms)
         sealed = SqliteSealed(settings.sealed_dir or settings.data_dir / SEALED_FOLDER)
@@ -211,6 +214,7 @@ async def assembled(
             journal=journal,
             erased=physical.erased,
         )
+        matched = await matching.complete(policies, write_path, say)
         sweeper = Sweeper(write_path, reader.is_due)
         timely = Timely(reader, archive, sweeper.apply_due, clock.now_ms)
         follower = Follower(write_path, policies.store)
@@ -239,6 +243,8 @@ async def assembled(
             follower,
             Simulator(policies, ledger.look, births_under(secret), clock),
             GraphRequests(driver, database),
+            event_services(driver, database, secret, link_ids_under(secret)),
+            matched,
         )
         seq = await founding.seq()
         behind, buried = journal.refusals(seq), journal.buried(seq)
@@ -258,6 +264,8 @@ async def assembled(
         await apply_again(write_path, behind, say)
         follower.start()
         stack.push_async_callback(follower.stop)
+        matched.trainer.start()
+        stack.push_async_callback(matched.trainer.stop)
         refresher.start()
         stack.push_async_callback(refresher.stop)
         sweeper.start()

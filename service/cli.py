@@ -1,4 +1,5 @@
-"""The command line: `python -m service` run, stores, migrate, migrate-status, backup, restore, import, export.
+"""The command line: `python -m service` run, stores, migrate, migrate-status, backup, restore, import, export,
+schema-check.
 
 What goes wrong at the start ends in one line on stderr: status 2 for settings, 1 for the rest. SIGTERM and Ctrl-C
 cancel the command, which then ends its stores; that is a clean end, with status 0. Whatever has not ended 25 s later is
@@ -49,6 +50,24 @@ def run() -> None:
         return 0
 
     _carry_out(command)
+
+
+@app.command("schema-check")
+def schema_check(old: Path, new: Path, level: str | None = None) -> None:
+    """Whether a new version of an event's schema changes no more than its number allows, or `--level` does."""
+    from service.events.compatibility import Level
+    from service.schema_check import NotASchemaFile, check_schemas
+
+    try:
+        allowed = None if level is None else Level[level.upper()]
+        status = check_schemas(old, new, allowed, say)
+    except KeyError:
+        sys.stderr.write("--level is addition, revision or model\n")
+        status = 2
+    except NotASchemaFile as error:
+        sys.stderr.write(f"{error}\n")
+        status = 2
+    raise typer.Exit(status)
 
 
 @app.command()

@@ -6,19 +6,22 @@
     │   ├── PersonalValueInUrl
     │   └── PurposeRequired
     ├── Invalid                      it can be read, and says something that can't be; with pointers
+    │   ├── IncompatibleSchema
     │   ├── PolicyExamplesFail       a policy's own examples do not hold
+    │   ├── MatchingOff, MatchingKeyUnknown
     │   └── UnreadableWebhook        well signed; kept for inspection
     ├── IdempotencyKeyReused
     ├── NotAuthenticated
     ├── NotAllowed
     ├── Unknown                      nothing of that name
     │   ├── UnknownIdentifier, UnknownProfile, UnknownLink, UnknownAssertion, UnknownReview, UnknownRevocation,
-    │   │   UnknownDecision, UnknownPolicy, UnknownAudience
+    │   │   UnknownDecision, UnknownPolicy, UnknownAudience, UnknownEvent, UnknownQuarantined, UnknownSchema,
+    │   │   UnknownRecord, UnknownModel
     │   ├── UnknownProvider, UnknownSubjectRequest
     ├── Erased                       there was an answer, and it named a person who is erased
     ├── Conflict                     against what is in force now
     │   ├── AssertedDifferent, ProfileTooLarge, ReviewClosed, RequestInProgress, WebhookIdReused,
-    │   │   NothingToRollBack, SubjectRequestIdReused
+    │   │   NothingToRollBack, SchemaExists, SubjectRequestIdReused
     ├── TooLarge                     over a limit of the service
     │   ├── BodyTooLarge, TooManyItems
     ├── UnsupportedMedia
@@ -125,6 +128,23 @@ class Invalid(FabricError):
         return cls(errors=(FieldError(pointer, message),))
 
 
+class MatchingOff(Invalid):
+    """The policy in force has no section `matching`."""
+
+    code = "matching_off"
+    says = "The policy in force has no matching, so records are not taken."
+
+
+class MatchingKeyUnknown(Invalid):
+    """The encoding key is not the one that the records in the graph were encoded with."""
+
+    code = "matching_key_unknown"
+    says = (
+        "The encoding key of this instance is not the one of the records there are. Nothing is compared until it is "
+        "set, or a new one is put in force under a higher MATCHING_KEY_VERSION."
+    )
+
+
 class UnreadableWebhook(Invalid):
     """A webhook is well signed, and its body can't be read or says something that can't be."""
 
@@ -137,6 +157,13 @@ class PolicyExamplesFail(Invalid):
 
     code = "policy_examples_fail"
     says = "The policy's own examples do not hold under it."
+
+
+class IncompatibleSchema(Invalid):
+    """A version of a schema changes more than its number says; the pointers say what."""
+
+    code = "incompatible_schema"
+    says = "The schema changes more than its version number allows."
 
 
 class IdempotencyKeyReused(FabricError):
@@ -236,11 +263,46 @@ class UnknownPolicy(Unknown):
     says = "This version of the policy is not known."
 
 
+class UnknownEvent(Unknown):
+    """No event of this source and id."""
+
+    code = "unknown_event"
+    says = "There is no event of this source and id."
+
+
+class UnknownQuarantined(Unknown):
+    """Nothing in quarantine under this id."""
+
+    code = "unknown_quarantined"
+    says = "There is nothing in quarantine under this id."
+
+
+class UnknownSchema(Unknown):
+    """No schema of this type and version."""
+
+    code = "unknown_schema"
+    says = "There is no schema of this type and version."
+
+
 class UnknownAudience(Unknown):
     """The policy names no audience so."""
 
     code = "unknown_audience"
     says = "The policy has no audience of this name."
+
+
+class UnknownRecord(Unknown):
+    """No record of this source is kept of this identifier."""
+
+    code = "unknown_record"
+    says = "There is no record of this identifier from this source."
+
+
+class UnknownModel(Unknown):
+    """No model of matching has this name and version."""
+
+    code = "unknown_model"
+    says = "There is no model of this name and version."
 
 
 class UnknownSubjectRequest(Unknown):
@@ -298,6 +360,13 @@ class WebhookIdReused(Conflict):
 
     code = "webhook_id_reused"
     says = "This webhook-id was used for another webhook."
+
+
+class SchemaExists(Conflict):
+    """A version of a schema was published with other content; versions are never changed."""
+
+    code = "schema_exists"
+    says = "This version exists with other content. Published versions are never changed."
 
 
 class NothingToRollBack(Conflict):

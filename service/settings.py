@@ -128,6 +128,15 @@ class Settings(BaseSettings):
         min_length=IDENTITY_KEY_CHARS_MIN,
         description="the secret under birth ids and pseudonyms; generated if not set, required with NEO4J_URI",
     )
+    matching_key: SecretStr | None = Field(
+        None,
+        min_length=16,
+        description="the secret under which records are encoded; derived from IDENTITY_KEY if not set",
+    )
+    matching_key_file: _Folder | None = Field(None, description="a file that holds MATCHING_KEY instead")
+    matching_key_version: int = Field(
+        1, ge=1, le=65_535, description="raise it to put another MATCHING_KEY in force; then send records again"
+    )
     checkpoint_every: int = Field(
         1_000, ge=1, le=1_000_000, description="audit entries from one checkpoint to the next"
     )

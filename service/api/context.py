@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from service.api.auth import Keyring
+from service.api.event_services import EventServices
 from service.api.webhook_signature import WebhookKeys
 from service.commands.account import Pseudonym
 from service.commands.explain import Explainer
@@ -15,9 +17,11 @@ from service.commands.graph_view import GraphView
 from service.commands.lookup import Lookup
 from service.commands.policies import Policies
 from service.commands.ports import Archive, Audit, Reader
+from service.commands.records import Records
 from service.commands.simulate import Simulator
 from service.commands.subject import SubjectRequests
 from service.commands.timely import Timely
+from service.commands.training import Models, Trainer
 from service.commands.unread import UnreadWebhooks
 from service.commands.write_path import WritePath
 from service.control.link_ids import LinkIds
@@ -40,6 +44,22 @@ class Health:
         if self.neo4j != "up" or self.migrations != "up":
             return "not_ready"
         return "ready" if self.redis == "up" else "degraded"
+
+
+class Matching(Protocol):
+    """What records are encoded, scored and compared with."""
+
+    @property
+    def records(self) -> Records:
+        """Records at the door."""
+
+    @property
+    def models(self) -> Models:
+        """Models by name."""
+
+    @property
+    def trainer(self) -> Trainer:
+        """Has models trained."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +88,8 @@ class Services:
     follower: Follower
     simulator: Simulator
     requests: SubjectRequests
+    events: EventServices
+    matching: Matching
 
     def time_of(self, text: str | None) -> int | None:
         """`as_of` of a query in ms, None for now or a moment ahead. Raises Invalid."""

@@ -278,6 +278,7 @@ _MESSAGES: Final[Mapping[str, str]] = {
     "unknown_purpose": "is not a purpose of the policy",
     "unknown_regulation": "is not a regulation of the policy",
     "unknown_namespace": "is not a namespace of the policy",
+    "unknown_retention": "is not a retention of the policy",
     "not_a_condition": "is not a condition in CEL over traits and now",
     "not_a_duration": "must be an ISO 8601 duration such as P90D or PT24H",
     "not_a_pattern": "is not a regular expression",

@@ -21,6 +21,7 @@ from service.api.urls import key_in_url
 from service.api.values import refuse_personal
 from service.control.normalise import Refused, normalise
 from service.errors import FieldError, Invalid, Malformed, TooManyItems
+from service.events.validation import looks_like_a_name
 from service.model.changes import Origin, Remembered
 from service.model.identifiers import Identifier, IdentifierKey
 from service.model.policy import Policy
@@ -92,9 +93,9 @@ def items_of(content: object, name: str) -> list[Any] | None:
         raise Invalid.at(f"/{name}", "must be a list")
     if len(items) > BATCH_MAX:
         raise TooManyItems(BATCH_MAX)
-    extra = [key for key in content if key != name]
-    if extra:
-        raise Invalid.at("", f"holds more than `{name}`")
+    for key in content:
+        if key != name:
+            raise Invalid.at(f"/{key}" if looks_like_a_name(key) else "", f"stands beside `{name}`, which is alone")
     return items
 
 

@@ -39,8 +39,8 @@ def errors_json(errors: Sequence[FieldError]) -> list[Json]:
     return [{"pointer": error.pointer, "message": error.message} for error in errors]
 
 
-def link_json(link: Link, withheld: Reason | None) -> Json:
-    """A link in its one shape: the request's fields and what became of it."""
+def link_json(link: Link, withheld: Reason | None, why: Json | None = None) -> Json:
+    """A link in its one shape: the request's fields and what became of it; `why`, of one that follows from records."""
     reason = link.inactive or withheld
     status = "retracted" if link.inactive == "retracted" else "withheld" if reason else "linked"
     return {
@@ -58,12 +58,13 @@ def link_json(link: Link, withheld: Reason | None) -> Json:
         "evidence": None if link.evidence is None else orjson.loads(link.evidence),
         "status": status,
         "reason": reason,
+        **(why or {}),
     }
 
 
-def kept_link_json(kept: KeptLink) -> Json:
+def kept_link_json(kept: KeptLink, why: Json | None = None) -> Json:
     """A link of the graph around a profile. One of a past view has no source any more, and no id."""
-    shown = link_json(kept.link, kept.withheld)
+    shown = link_json(kept.link, kept.withheld, why)
     return shown if kept.link.link_id else {**shown, "link_id": None, "source": None, "rule": None}
 
 
@@ -211,14 +212,16 @@ def kept_revocation_json(kept: Revocation) -> Json:
     }
 
 
-def one(request_id: str, shape: Callable[[Any], Json]) -> Callable[[Sequence[Outcome]], tuple[int, bytes]]:
+def one(
+    request_id: str, shape: Callable[[Any], Json], status: int = 200
+) -> Callable[[Sequence[Outcome]], tuple[int, bytes]]:
     """Renders the outcome of a request that is one change: its receipt, or its error as a problem."""
 
     def render(outcomes: Sequence[Outcome]) -> tuple[int, bytes]:
         (outcome,) = outcomes
         if isinstance(outcome, FabricError):
             return meaning_of(type(outcome)).status, orjson.dumps(problem(outcome, request_id))
-        return 200, orjson.dumps(shape(outcome))
+        return status, orjson.dumps(shape(outcome))
 
     return render
 

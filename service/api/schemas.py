@@ -45,6 +45,13 @@ def _free_text(value: object) -> str:
     return value
 
 
+def _given(value: object) -> object:
+    if value is None:
+        raise BadValue("must be a number where it is given")
+    return value
+
+
+_CONFIDENCE: dict[str, Any] = {"type": "number", "minimum": 0, "maximum": 1}
 Time = Annotated[int, BeforeValidator(_time), WithJsonSchema({"type": "string", "format": "date-time"})]
 TimeText = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
 Label = Annotated[str, BeforeValidator(_label), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 128})]
@@ -68,12 +75,14 @@ class IdentifierIn(Asked):
 
 
 class LinkIn(Asked):
-    """A source's statement that two identifiers belong together. Without `confidence`: what the policy gives it."""
+    """A source's statement that two identifiers belong together. Without `confidence`: what the policy gives it; null
+    is no confidence.
+    """
 
     a: IdentifierIn
     b: IdentifierIn
     method: Literal["deterministic", "probabilistic"]
-    confidence: Confidence | None = None
+    confidence: Annotated[Confidence | None, BeforeValidator(_given), WithJsonSchema(_CONFIDENCE)] = None
     source: Label
     rule: Label
     rule_version: Label | None = None
@@ -235,8 +244,30 @@ class LinkResults(BaseModel):
     results: list[LinkResult]
 
 
+class LinkFieldOut(BaseModel):
+    """What one field of two records says; `weight`: log-odds of one person against the rest."""
+
+    field: str
+    level: Literal["missing", "equal", "close", "similar", "different"]
+    weight: float
+
+
+class LevelOut(BaseModel):
+    """A field at another level."""
+
+    field: str
+    level: Literal["equal", "different"]
+
+
+class WouldMakeOut(BaseModel):
+    """What would make a link certain enough, and how certain."""
+
+    fields: list[LevelOut]
+    confidence: float
+
+
 class LinkOut(BaseModel):
-    """A link as it is kept."""
+    """A link as it is kept. One that follows from records has `fields`, and `would_make` where it is too uncertain."""
 
     link_id: str
     a: Named
@@ -252,6 +283,8 @@ class LinkOut(BaseModel):
     evidence: dict[str, Any] | None
     status: Literal["linked", "withheld", "retracted"]
     reason: str | None
+    fields: list[LinkFieldOut] = []
+    would_make: list[WouldMakeOut] = []
 
 
 class GroupingOut(BaseModel):

@@ -1,0 +1,1 @@
+"""Parts of the assembly that `service.bootstrap` puts together; each builds what one area needs."""

@@ -39,6 +39,9 @@ from service.model.changes import (
     TraitsReceipt,
     Undo,
 )
+from service.model.events import EventReceipt, QuarantineEvent, RecordEvent, RegisterSchema, SchemaReceipt
+from service.model.matching_models import BeginTraining, EndTraining, ModelReceipt
+from service.model.records import ObserveRecord, RecordReceipt, WithdrawRecord
 
 Body = dict[str, object]
 Pseudonym = Callable[[str], str]
@@ -63,6 +66,13 @@ ACTIONS: dict[type[Change], str] = {
     ObserveTraits: "traits.observed",
     LookAgain: "audiences.refreshed",
     Disclose: "subject.disclosed",
+    RecordEvent: "events.recorded",
+    QuarantineEvent: "events.quarantined",
+    RegisterSchema: "schema.registered",
+    ObserveRecord: "records.observed",
+    WithdrawRecord: "record.withdrawn",
+    BeginTraining: "model.training",
+    EndTraining: "model.trained",
 }
 
 
@@ -98,6 +108,58 @@ def links_entry(origin: Origin, statuses: Mapping[str, int], links_sha256: str, 
 def _links(origin: Origin, done: Sequence[LinkReceipt], policy_version: int) -> list[Body]:
     digest = hashlib.sha256("\n".join(sorted(receipt.link_id for receipt in done)).encode()).hexdigest()
     return links_entry(origin, Counter(receipt.status for receipt in done), digest, policy_version)
+
+
+def _events(
+    origin: Origin, done: Sequence[tuple[Change, Receipt]], policy_version: int, pseudonym: Pseudonym
+) -> list[Body]:
+    """One entry for all events of a request's share of a turn, and one for each that changed what may be done with its
+    person: a page view mostly says what was said before.
+    """
+    told = [
+        (change, receipt)
+        for change, receipt in done
+        if isinstance(change, RecordEvent | QuarantineEvent) and isinstance(receipt, EventReceipt)
+    ]
+    counts = Counter("replayed" if receipt.replayed else receipt.status for _, receipt in told)
+    del counts["duplicate"]
+    if not counts:
+        return []
+    keys = [change.event.key for change, _ in told if isinstance(change, RecordEvent)]
+    body: Body = {"actor": origin.actor, "policy_version": policy_version, "request_id": origin.request_id}
+    bodies = [
+        body
+        | {
+            "action": ACTIONS[RecordEvent],
+            "outcome": ", ".join(f"{status} {count}" for status, count in sorted(counts.items())),
+            "events_sha256": hashlib.sha256("\n".join(sorted(keys)).encode()).hexdigest(),
+        }
+    ]
+    for change, receipt in told:
+        if isinstance(change, RecordEvent) and receipt.consented:
+            said = [one for statement in change.statements for one in statement.states]
+            bodies += [
+                body
+                | {
+                    "action": ACTIONS[RecordConsent],
+                    "subject": pseudonym(key),
+                    "profile_id": receipt.profile_id,
+                    "purpose": ",".join(purpose for purpose, _ in said),
+                    "consent": ",".join(state for _, state in said),
+                }
+                for key in change.event.identifiers
+            ]
+    return bodies
+
+
+def _records(origin: Origin, done: Sequence[Receipt], policy_version: int) -> list[Body]:
+    """The one entry for all records of a request's share of a turn; none where every one of them was a duplicate."""
+    accepted = [r for r in done if isinstance(r, RecordReceipt) and r.status == "accepted"]
+    if not accepted:
+        return []
+    outcome = f"accepted {len(accepted)}, matches {sum(len(receipt.matches) for receipt in accepted)}"
+    body: Body = {"actor": origin.actor, "action": ACTIONS[ObserveRecord], "outcome": outcome}
+    return [body | {"policy_version": policy_version, "request_id": origin.request_id}]
 
 
 def _decision(change: Decide, receipt: DecisionReceipt, pseudonym: Pseudonym) -> Body:
@@ -168,6 +230,18 @@ def _one(origin: Origin, change: Change, receipt: Receipt, policy_version: int, 
             "profile_id": receipt.profile_id,
         }
         reason = ""
+    elif isinstance(change, WithdrawRecord) and isinstance(receipt, RecordReceipt):
+        body |= {
+            "action": ACTIONS[WithdrawRecord],
+            "subject": pseudonym(change.identifier),
+            "profile_id": receipt.profile_id,
+        }
+        reason = ""
+    elif isinstance(change, BeginTraining | EndTraining) and isinstance(receipt, ModelReceipt):
+        if not receipt.applied:
+            return []
+        body |= {"action": ACTIONS[type(change)], "outcome": f"{receipt.kept.model} {receipt.kept.state}"}
+        reason = ""
     elif isinstance(change, ResolveAnew) and isinstance(receipt, PassReceipt):
         if not receipt.ends:
             return []  # one entry a pass
@@ -180,6 +254,11 @@ def _one(origin: Origin, change: Change, receipt: Receipt, policy_version: int, 
             "profile_id": receipt.profile_id,
             "outcome": change.kind,
         }
+        reason = ""
+    elif isinstance(change, RegisterSchema) and isinstance(receipt, SchemaReceipt):
+        if not receipt.added:
+            return []
+        body |= {"action": ACTIONS[RegisterSchema], "outcome": f"{change.type}/{change.version}"}
         reason = ""
     elif isinstance(change, Decide) and isinstance(receipt, DecisionReceipt):
         return [body | _decision(change, receipt, pseudonym)]
@@ -196,9 +275,12 @@ def entries_of(
     policy_version: int,
     pseudonym: Pseudonym,
 ) -> list[Body]:
-    """The audit entries of one request's share of a turn: one for all its links, one for each other change."""
+    """The audit entries of one request's share of a turn: one for all its links, one for all its records, one for each
+    other change.
+    """
     links = [r for c, r in done if isinstance(c, ObserveLink) and isinstance(r, LinkReceipt)]
     bodies = _links(origin, links, policy_version)
+    bodies += _records(origin, [r for c, r in done if isinstance(c, ObserveRecord)], policy_version)
     restored = sum(isinstance(receipt, RestoreReceipt) and receipt.added for _, receipt in done)
     if restored:
         bodies.append(
@@ -210,8 +292,9 @@ def entries_of(
                 "request_id": origin.request_id,
             }
         )
+    bodies += _events(origin, done, policy_version, pseudonym)
     for change, receipt in done:
-        if not isinstance(change, ObserveLink):
+        if not isinstance(change, ObserveLink | RecordEvent | QuarantineEvent):
             bodies += _one(origin, change, receipt, policy_version, pseudonym)
     return bodies
 

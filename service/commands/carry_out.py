@@ -9,8 +9,12 @@ from service.commands import (
     audiences,
     decisions,
     erase,
+    event_schemas,
+    model_acts,
     observe,
+    observe_events,
     policy_acts,
+    record,
     resolve_anew,
     restore,
     review,
@@ -55,8 +59,11 @@ from service.model.changes import (
     SweepReceipt,
     Undo,
 )
+from service.model.events import EventReceipt, QuarantineEvent, RecordEvent, RegisterSchema
 from service.model.identifiers import AssertionId, IdentifierKey
+from service.model.matching_models import BeginTraining, EndTraining
 from service.model.profile import Profile
+from service.model.records import ObserveRecord, WithdrawRecord
 
 Outcome = Receipt | FabricError
 NewId = Callable[[str], str]
@@ -97,10 +104,20 @@ def wanted_by(change: Change) -> Wanted:
             return audiences.wanted_by_traits(change)
         case LookAgain():
             return audiences.wanted_by_looking(change)
+        case ObserveRecord() | WithdrawRecord():
+            return record.wanted_by_record(change)
+        case BeginTraining() | EndTraining():
+            return model_acts.wanted_by_model(change)
         case DraftPolicy() | ActivatePolicy() | ResolveAnew():
             return Wanted()  # they say themselves what they need
         case Disclose():
             return subject.wanted_by_disclosure(change)
+        case RecordEvent():
+            return observe_events.wanted_by_event(change)
+        case QuarantineEvent():
+            return observe_events.wanted_by_quarantine(change)
+        case RegisterSchema():
+            return event_schemas.wanted_by_schema(change)
         case Decide():
             return Wanted()  # it is made on the profile as stored, see `decisions`
 
@@ -133,6 +150,14 @@ def step_of(world: World, change: Evidence, origin: Origin, new_id: NewId) -> St
             return audiences.observe_traits(world, change)
         case LookAgain():
             return audiences.look_again(world, change)
+        case ObserveRecord():
+            return record.observe_record(world, change)
+        case WithdrawRecord():
+            return record.withdraw_record(world, change)
+        case BeginTraining():
+            return model_acts.begin_training(world, change)
+        case EndTraining():
+            return model_acts.end_training(world, change)
         case DraftPolicy():
             return policy_acts.draft_policy(world, change)
         case ActivatePolicy():
@@ -141,6 +166,12 @@ def step_of(world: World, change: Evidence, origin: Origin, new_id: NewId) -> St
             return resolve_anew.resolve_anew(world, change)
         case Disclose():
             return subject.disclose(world, change)
+        case RecordEvent():
+            return observe_events.record_event(world, change, new_id)
+        case QuarantineEvent():
+            return observe_events.quarantine_event(world, change)
+        case RegisterSchema():
+            return event_schemas.register_schema(world, change)
 
 
 def _stands_alone(change: Change) -> bool:
@@ -148,25 +179,29 @@ def _stands_alone(change: Change) -> bool:
     return isinstance(change, Merge | Split | Undo | Judge)
 
 
-def _kind(change: Change) -> str:
+def _kind(change: Change, linking: str) -> str:
     """Changes of one kind are settled together: decisions, erasures, consent, and all other evidence. Whom consent
-    parts, they inherit from each other; whom other evidence parts, they do not.
+    parts, they inherit from each other; whom other evidence parts, they do not. `linking`: the purpose of being linked.
     """
     if isinstance(change, Decide):
         return "decides"
     if isinstance(change, Revoke) and change.erases:
         return "erases"
+    if isinstance(change, RecordEvent):
+        return "allows" if observe_events.withdraws_linking(change, linking) else "says"
     return "allows" if isinstance(change, Revoke | RecordConsent) else "says"
 
 
-def segments(changes: Sequence[tuple[Change, Origin]]) -> list[list[tuple[Change, Origin]]]:
+def segments(changes: Sequence[tuple[Change, Origin]], linking: str = "") -> list[list[tuple[Change, Origin]]]:
     """Runs of changes that are settled together, in order."""
     found: list[list[tuple[Change, Origin]]] = []
+    before = ""
     for item in changes:
-        first = found[-1][0][0] if found else None
-        if first is None or _stands_alone(item[0]) or _stands_alone(first) or _kind(item[0]) != _kind(first):
+        kind, alone = _kind(item[0], linking), _stands_alone(item[0])
+        if alone or kind != before:
             found.append([])
         found[-1].append(item)
+        before = "" if alone else kind
     return found
 
 
@@ -222,7 +257,7 @@ class Carrier:
             self._erased = await self._turn.erased(unknown) if unknown else frozenset()
         if self._world.behind:
             await self._flip(flip_due(self._world, wanted.identifiers), carried)
-        for index, segment in enumerate(segments(changes)):
+        for index, segment in enumerate(segments(changes, self._world.policy.linking_purpose)):
             if index:
                 self._world.now += 1
             await self._segment(segment, carried)
@@ -303,6 +338,8 @@ class Carrier:
                 profile = self._world.state(change.identifier).profile
                 if profile is not None:
                     events.append({"type": "consent.changed", "profile_id": profile})
+            elif isinstance(outcome, EventReceipt) and outcome.consented and outcome.profile_id is not None:
+                events.append({"type": "consent.changed", "profile_id": outcome.profile_id})
             elif isinstance(outcome, PolicyReceipt) and outcome.former is not None:
                 version = outcome.kept.version
                 versions = {"policy_version": version, "former": outcome.former}

@@ -10,6 +10,7 @@ from collections.abc import Generator
 from dataclasses import replace
 
 from service.commands.inherit import parts_from_all
+from service.commands.matching import emptied
 from service.commands.steps import SETTLE, Step
 from service.commands.steward import set_hand
 from service.commands.world import Erasure, Wanted, World
@@ -79,6 +80,7 @@ def erase(world: World, change: Revoke, actor: str, new_id: str) -> Step:
             yield Wanted(profiles={before.profile})
         parts_from_all(world, key)
         yield from _unsay(world, key)
+        yield from emptied(world, key)
         tomb = Tomb(at, (yield from _base(world, key)))
         world.forget(key, tomb)
     profiles = () if before.profile is None else (before.profile,)

@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
+from service.commands.capture import CaptureLoaded, CaptureWanted
 from service.commands.desk import DeskLoaded, DeskWanted
+from service.commands.dossiers import DossiersLoaded
 from service.model.evidence import Assertion, Hand, Link, Reason
 from service.model.identifiers import AssertionId, IdentifierKey, LinkId, Pair, ProfileId
+from service.model.matching_models import KeptModel
+from service.model.records import Block
 from service.model.state import IdentifierState, Tomb
 
 FOREVER: Final = 1 << 62
@@ -21,7 +25,10 @@ class Wanted:
     `pairs`: all links between them. `links_of`: all live links of these identifiers, with the other ends. `profiles`:
     present members with their live links and the other ends. `ids`: who holds a profile id, and its hands. `due`: so
     many of the links that have fallen due. `around`: with each identifier its profile, as if that were wanted too.
-    `ends_of`: of the active links of these identifiers only where they lead and when they end.
+    `ends_of`: of the active links of these identifiers only where they lead and when they end. `capture`: what is known
+    of events. `dossiers`: of these identifiers. `blocks`: the size of each block, and where it holds no more than that
+    many, its members' dossiers. `matched`: all links of these identifiers that follow from records, with the other
+    ends. `models`: all versions of these names.
     """
 
     identifiers: set[IdentifierKey] = field(default_factory=set)
@@ -35,10 +42,17 @@ class Wanted:
     around: bool = False
     ends_of: set[IdentifierKey] = field(default_factory=set)
     desk: DeskWanted | None = None
+    capture: CaptureWanted = field(default_factory=CaptureWanted)
+
+    dossiers: set[IdentifierKey] = field(default_factory=set)
+    blocks: dict[Block, int] = field(default_factory=dict)
+    matched: set[IdentifierKey] = field(default_factory=set)
+    models: set[str] = field(default_factory=set)
 
     def __bool__(self) -> bool:
         named = (self.identifiers, self.pairs, self.links, self.links_of, self.profiles, self.ids, self.assertions)
-        return any((*named, self.ends_of)) or self.desk is not None
+        matching = (self.dossiers, self.blocks, self.matched, self.models)
+        return any((*named, self.ends_of, *matching)) or self.desk is not None or bool(self.capture)
 
     def add(self, other: Wanted) -> None:
         """Want what `other` wants as well."""
@@ -52,6 +66,11 @@ class Wanted:
         self.due = max(self.due, other.due)
         self.around |= other.around
         self.ends_of |= other.ends_of
+        self.capture.add(other.capture)
+        self.dossiers |= other.dossiers
+        self.blocks |= other.blocks
+        self.matched |= other.matched
+        self.models |= other.models
 
 
 @dataclass(slots=True)
@@ -82,3 +101,6 @@ class Loaded:
     bars: dict[IdentifierKey, Reason] = field(default_factory=dict)
     desk: DeskLoaded | None = None
     tombs: dict[IdentifierKey, Tomb] = field(default_factory=dict)
+    capture: CaptureLoaded = field(default_factory=CaptureLoaded)
+    records: DossiersLoaded = field(default_factory=DossiersLoaded)
+    models: list[KeptModel] = field(default_factory=list)

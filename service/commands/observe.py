@@ -46,14 +46,16 @@ def _link_of(change: ObserveLink, policy: Policy, now: int) -> Link:
     )
 
 
-def _seen(world: World, key: IdentifierKey, link: Link) -> None:
-    """Note an observation at one of its identifiers: first and last time seen, and the source."""
+def note_seen(world: World, key: IdentifierKey, first_at: int, last_at: int, source: str) -> bool:
+    """Note that a source saw an identifier (times in ms); whether anything of that is news."""
     state = world.state(key)
-    first = link.first_observed_at if state.first_seen is None else min(state.first_seen, link.first_observed_at)
-    last = link.observed_at if state.last_seen is None else max(state.last_seen, link.observed_at)
-    sources = state.sources if link.source in state.sources else tuple(sorted((*state.sources, link.source)))
-    if (first, last, sources) != (state.first_seen, state.last_seen, state.sources):
-        world.change(state._replace(first_seen=first, last_seen=last, sources=sources))
+    first = first_at if state.first_seen is None else min(state.first_seen, first_at)
+    last = last_at if state.last_seen is None else max(state.last_seen, last_at)
+    sources = state.sources if source in state.sources else tuple(sorted((*state.sources, source)))
+    if (first, last, sources) == (state.first_seen, state.last_seen, state.sources):
+        return False
+    world.change(state._replace(first_seen=first, last_seen=last, sources=sources))
+    return True
 
 
 def receipt_of(world: World, link_id: LinkId, asked: IdentifierKey, *, duplicate: bool = False) -> LinkReceipt:
@@ -74,19 +76,26 @@ def is_refused(world: World, link: Link) -> bool:
     return any(world.state(end).refuses(link.observed_at) for end in link.pair)
 
 
-def observe_link(world: World, change: ObserveLink) -> Step:
-    """Take a link in, or update it where it was sent before. Raises Erased, and nothing else for what it says."""
+def take_link(world: World, change: ObserveLink) -> bool:
+    """Take a link in, or update it where it was sent before; whether that was no news."""
     seen = _link_of(change, world.policy, world.now)
-    if is_refused(world, seen):
-        raise Erased("This evidence is about a person who has been erased.")
     known = world.links.get(change.link_id)
     link = seen if known is None else updated(known, seen)
-    duplicate = link is known
-    if not duplicate:
-        for key in link.pair:
-            _seen(world, key, seen)
-        reviewed = next((other.reviewed for other in world.links_between(link.pair) if other.reviewed), None)
-        world.set_link(replace(link, reviewed=reviewed))
+    if link is known:
+        return True
+    for key in link.pair:
+        note_seen(world, key, seen.first_observed_at, seen.observed_at, seen.source)
+    reviewed = next((other.reviewed for other in world.links_between(link.pair) if other.reviewed), None)
+    world.set_link(replace(link, reviewed=reviewed))
+    return False
+
+
+def observe_link(world: World, change: ObserveLink) -> Step:
+    """Take a link in, or update it where it was sent before. Raises Erased, and nothing else for what it says."""
+    at = change.observed_at if change.observed_at is not None else world.now
+    if any(world.state(end).refuses(at) for end in (change.a, change.b)):
+        raise Erased("This evidence is about a person who has been erased.")
+    duplicate = take_link(world, change)
     yield SETTLE
     return receipt_of(world, change.link_id, change.a, duplicate=duplicate)
 

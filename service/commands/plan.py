@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from service.commands.capture import Capture
 from service.commands.desk import Deskwork
 from service.commands.world import Erasure, Version, World
 from service.model.cached import POLICY_KEY
 from service.model.changes import DecisionReceipt, Remembered, Revocation
 from service.model.evidence import Assertion, ConsentRecord, Hand, Link, Reason
-from service.model.identifiers import IdentifierKey, ProfileId
+from service.model.identifiers import IdentifierKey, LinkId, ProfileId
+from service.model.matching_models import KeptModel
 from service.model.profile import Profile
+from service.model.records import Dossier
 from service.model.state import IdentifierState, Tomb
 
 
@@ -104,10 +107,14 @@ class Plan:
     answers: list[StoredAnswer] = field(default_factory=list)
     drops: list[IdentifierKey] = field(default_factory=list)
     desk: Deskwork | None = None
+    capture: Capture | None = None
     memberships: list[tuple[ProfileId, list[str], list[str]]] = field(default_factory=list)
     reviews_more: int = 0
     erasures: list[Erasure] = field(default_factory=list)
     tombs: list[tuple[IdentifierKey, Tomb]] = field(default_factory=list)
+    unlinked: list[LinkId] = field(default_factory=list)
+    dossiers: list[tuple[Dossier, Dossier]] = field(default_factory=list)
+    models: list[KeptModel] = field(default_factory=list)
 
     @property
     def changes_graph(self) -> bool:
@@ -126,8 +133,12 @@ class Plan:
             or self.entries
             or self.ids
             or self.desk
+            or self.capture
             or self.erasures
             or self.tombs
+            or self.dossiers
+            or self.unlinked
+            or self.models
         )
 
 
@@ -192,6 +203,8 @@ def _changed_links(world: World, plan: Plan) -> None:
         elif stored[0] is not link or stored[1:] != (reason, review):
             plan.links.append(StoredLink(link, reason, review))
         plan.reviews_more += (review is not None) - (stored is not None and stored[2] is not None)
+    plan.unlinked = [link_id for link_id in world.unlinked if link_id not in world.links]
+    plan.reviews_more -= sum(world.unlinked[link_id] is not None for link_id in plan.unlinked)
 
 
 def _changed_assertions(world: World, plan: Plan) -> None:
@@ -230,6 +243,8 @@ def plan_of(world: World) -> Plan:
     plan.consents = list(world.recorded)
     plan.revocations = list(world.revocations)
     plan.erasures = list(world.erasures)
+    plan.models = list(world.models_set)
+    plan.dossiers = world.dossiers.changed()
     drops = set(world.seen_before)
     for stored in plan.profiles:
         if stored.profile is not None:
@@ -239,6 +254,8 @@ def plan_of(world: World) -> Plan:
     plan.memberships = _memberships(world)
     if world.desk.changed:
         plan.desk = world.desk
+    if world.capture.changed:
+        plan.capture = world.capture
     if world.desk.activated is not None:
         drops.add(IdentifierKey(POLICY_KEY))  # what look-ups know of the version in force
     plan.drops = sorted(drops)

@@ -21,13 +21,16 @@ from service.model.policy import Policy
 from service.model.policy_versions import InForce, Pass
 
 _POLL_S = 0.1
+Equip = Callable[[Policy], Awaitable[Policy]]
+"""Gives a policy what its document only names. Raises StoreUnavailable."""
 
 
 class Policies:
     """Knows the version in force."""
 
-    def __init__(self, store: PolicyStore, cache: Cache) -> None:
+    def __init__(self, store: PolicyStore, cache: Cache, equip: Equip | None = None) -> None:
         self.store = store
+        self._equip = equip
         self._cache = cache
         self._compiled: dict[int, Policy] = {}
         self._active: Policy | None = None
@@ -72,7 +75,10 @@ class Policies:
             kept = await self.store.version(version)
             if kept is None:
                 raise StoreUnavailable("The graph names a policy that it does not have.")
-            policy = self._compiled[version] = compile_policy(orjson.loads(kept.document), version)
+            policy = compile_policy(orjson.loads(kept.document), version)
+            if self._equip is not None:
+                policy = await self._equip(policy)
+            self._compiled[version] = policy
         return policy
 
     async def at_time(self, at: int) -> Policy:

@@ -16,7 +16,7 @@ from service.commands.desk import DeskWanted, Stretch
 from service.commands.steps import SETTLE, Step
 from service.commands.world import Wanted, World
 from service.control.linking import permitted
-from service.control.policy_scope import LINKS
+from service.control.policy_scope import LINKS, RECORDS
 from service.model.changes import PassReceipt, ResolveAnew
 from service.model.evidence import Link
 from service.model.identifiers import IdentifierKey, LinkId
@@ -55,6 +55,7 @@ def _identifiers(world: World, keys: Sequence[str]) -> Generator[Wanted, None, N
         permit = permitted(state, world.policy, world.now)
         if permit != state:
             world.change(permit)
+            world.dossiers.dirty.add(key)
             flipped.append(key)
     if flipped:
         yield Wanted(links_of=set(flipped))
@@ -68,17 +69,27 @@ def _identifiers(world: World, keys: Sequence[str]) -> Generator[Wanted, None, N
             world.touched.add(key)
 
 
+def _records(world: World, keys: Sequence[str]) -> Generator[Wanted, None, None]:
+    """Have records compared anew, and what they say of profiles looked at again."""
+    found = {IdentifierKey(key) for key in keys}
+    yield Wanted(identifiers=found, around=True, dossiers=found)
+    world.dossiers.dirty |= found
+    world.touched |= {key for key in found if world.state(key).first_seen is not None}
+
+
 def resolve_anew(world: World, change: ResolveAnew) -> Step:
     """The next stretch of the pass. Where it is over, nothing."""
     running = world.desk.desk.running
     if running.is_over:
         return PassReceipt(running)
     stage = running.stages[running.stage]
-    after = running.after or ("" if stage == LINKS else stage)
+    after = running.after or ("" if stage in (LINKS, RECORDS) else stage)
     yield Wanted(desk=DeskWanted(stretch=Stretch(stage, after, change.limit)))
     stretch = world.desk.found.stretch
     if stage == LINKS:
         yield from _links(world, stretch)
+    elif stage == RECORDS:
+        yield from _records(world, stretch)
     else:
         yield from _identifiers(world, stretch)
     world.desk.advance(_advanced(running, stretch, change.limit))

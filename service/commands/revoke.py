@@ -58,6 +58,8 @@ def _followed(world: World, key: IdentifierKey, *, was: bool) -> Generator[Wante
     """Let the links of an identifier follow what its consents say of linking now; `was`: whether it was permitted."""
     if was and not world.state(key).linking:
         parts_from_all(world, key)
+    if not was and world.state(key).linking:
+        world.dossiers.dirty.add(key)  # records came meanwhile that its own were not compared with
     yield Wanted(links_of={key})
     for link_id in sorted(world.links_at.get(key, ())):
         world.set_link(world.links[link_id])

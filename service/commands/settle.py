@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from service.commands.barring import keep_promises
 from service.commands.compose import due_among
 from service.commands.inherit import bequeath, companies
+from service.commands.matching import matched
 from service.commands.steps import Move, Settlement
 from service.commands.waiting import beyond, worth_in
 from service.commands.world import Wanted, World
@@ -112,8 +113,12 @@ def partition(world: World) -> Generator[Wanted, None, Partition]:
         if world.behind and (yield from _flipped(world, keys)):
             region |= {_unit_of(world, key) for key in world.touched if _takes_part(world, key)}
             continue
-        bonds = (bond for key in keys for bond in world.bonds_of(key) if key == bond.a)
-        resolution = resolve({key: world.state(key).standing for key in keys}, bonds, world.policy)
+        bonds = [bond for key in keys for bond in world.bonds_of(key) if key == bond.a]
+        across = None
+        if world.policy.matching is not None and any(bond.tier is Tier.PROBABILISTIC for bond in bonds):
+            yield Wanted(dossiers=keys)
+            across = world.dossiers.odds_across
+        resolution = resolve({key: world.state(key).standing for key in keys}, bonds, world.policy, across)
         clusters = set(resolution.clusters)
         disturbed = {unit for unit in ring if _members(world, unit) not in clusters}
         if not disturbed:
@@ -190,7 +195,8 @@ def _sooner(a: int | None, b: int | None) -> int | None:
 
 
 def settle(world: World) -> Generator[Wanted, None, Settlement]:
-    """Resolve what has been touched and put the outcome into the world."""
+    """Resolve what has been touched and put the outcome into the world; links that follow from records come first."""
+    yield from matched(world)
     found = yield from partition(world)
     keys = _keys(world, found.region)
     yield from keep_promises(world, keys)

@@ -10,7 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from service.commands.capture import Capture
 from service.commands.desk import Deskwork
+from service.commands.dossiers import Dossiers
 from service.commands.loads import FOREVER as FOREVER
 from service.commands.loads import LinkEnd
 from service.commands.loads import Loaded as Loaded
@@ -20,6 +22,7 @@ from service.control.linking import judged, linkable, permitted
 from service.model.changes import Revocation
 from service.model.evidence import Assertion, Bond, ConsentRecord, Hand, Link, Reason, Tier
 from service.model.identifiers import AssertionId, IdentifierKey, LinkId, Pair, ProfileId, pair_of
+from service.model.matching_models import KeptModel
 from service.model.policy import Namespace, Policy
 from service.model.policy_versions import Desk
 from service.model.profile import Profile
@@ -63,7 +66,13 @@ class World:
 
     def __init__(self, policy: Policy, births: Births, now: int, seq: int, desk: Desk | None = None) -> None:
         self.desk = Deskwork(desk or Desk())
+        self.capture = Capture()
         self.policy = policy
+        self.dossiers = Dossiers(policy.matching.scorer if policy.matching else None)
+        self.unlinked: dict[LinkId, float | None] = {}
+        self._matched_known: set[IdentifierKey] = set()
+        self.models: dict[tuple[str, int], KeptModel] = {}
+        self.models_set: list[KeptModel] = []
         self.births = births
         self.now = now
         self.seq = seq
@@ -122,7 +131,7 @@ class World:
         for key, tomb in loaded.tombs.items():
             self.tombs.setdefault(key, tomb)
         for link in loaded.links:
-            if link.link_id not in self.links and not (self.erasures and self._is_gone(link)):
+            if link.link_id not in self.links and link.link_id not in self.unlinked and not self._is_gone(link):
                 self._put(link)
                 reason, review = loaded.withheld.get(link.link_id), loaded.reviews.get(link.link_id)
                 self.withheld[link.link_id], self.reviews[link.link_id] = reason, review
@@ -148,8 +157,13 @@ class World:
         self.ends_of |= loaded.ends_of
         if wanted.due:
             self.due, self.run_out = loaded.due, loaded.run_out
+        self._matched_known |= wanted.matched
+        for model in loaded.models:
+            self.models.setdefault((model.name, model.version), model)
+        self.dossiers.take(wanted.dossiers, loaded.records)
         if loaded.desk is not None:
             self.desk.take(loaded.desk)
+        self.capture.take(wanted.capture, loaded.capture)
 
     def missing(self, wanted: Wanted) -> Wanted:
         """The part of `wanted` that is not here yet."""
@@ -165,6 +179,11 @@ class World:
             wanted.around,
             {key for key in wanted.ends_of if key not in self.ends_of},
             wanted.desk,
+            self.capture.missing(wanted.capture),
+            {key for key in wanted.dossiers if key not in self.dossiers.kept},
+            {block: size for block, size in wanted.blocks.items() if self.dossiers.lacks_block(block, size)},
+            wanted.matched - self._matched_known,
+            wanted.models,
         )
 
     def follows(self, key: IdentifierKey) -> bool:
@@ -174,7 +193,7 @@ class World:
     # ---- evidence
 
     def _is_gone(self, link: Link) -> bool:
-        return self.state(link.a).dead or self.state(link.b).dead
+        return bool(self.erasures) and (self.state(link.a).dead or self.state(link.b).dead)
 
     def _put(self, link: Link) -> None:
         self.links[link.link_id] = link
@@ -248,6 +267,24 @@ class World:
             if step := self._lasts(pair, key) - did:
                 state = self.state(key)
                 self.change(state._replace(lasting=_counted(state.lasting, other, step)))
+
+    def set_model(self, model: KeptModel) -> None:
+        """Keep a model's version as it is from now on."""
+        self.models[model.name, model.version] = model
+        self.models_set.append(model)
+
+    def unlink(self, link: Link) -> None:
+        """Take a link away as if it had never been made; its ends and its pair must be loaded. Both are touched."""
+        with self._recounted(link.pair):
+            del self.links[link.link_id]
+            self.links_at[link.a].discard(link.link_id)
+            self.links_at[link.b].discard(link.link_id)
+        stored = self.stored_links.get(link.link_id)
+        if stored is not None:
+            self.unlinked[link.link_id] = stored[2]
+        if link.inactive is None:
+            self.restructured.update(link.pair)
+        self.touched.update(link.pair)
 
     def ends(self, link: Link, via: str) -> None:
         """Note that an active link ends, and that what was refused until then stays in force on both of its sides."""

@@ -20,6 +20,8 @@ from service.control.policy_capture import (
     unknown_names,
     webhook_mappings,
 )
+from service.control.policy_events import EventsRules, event_rules, unknown_in_events
+from service.control.policy_matching import MatchingRules, matching_of
 from service.model.policy import (
     MAX_LINKS_DEFAULT,
     PRIORITY_DEFAULT,
@@ -236,6 +238,8 @@ class PolicyDocument(_Strict):
     retention: dict[Label, Duration] = {}
     webhooks: dict[Name, WebhookRules] = {}
     signals: SignalRules = SignalRules()
+    events: EventsRules = EventsRules()
+    matching: MatchingRules | None = None
     tests: Annotated[list[Example], Field(max_length=100)] = []
 
 
@@ -269,6 +273,8 @@ def _wrong(document: PolicyDocument) -> list[InitErrorDetails]:
         wrong(what, "webhooks", *place)
     for place, what in unknown_in_signals(document.signals, purposes, regulations):
         wrong(what, "signals", *place)
+    for place, what in unknown_in_events(document.events, purposes, document.retention):
+        wrong(what, "events", *place)
     return found
 
 
@@ -357,6 +363,8 @@ def compile_policy(document: Mapping[str, Any] | PolicyDocument, version: int) -
         decision_max_age_ms=parse_duration(document.decisions.max_age),
         webhooks=webhook_mappings(document.webhooks),
         signals=signal_mappings(document.signals),
+        events=event_rules(document.events, document.purposes, document.retention),
+        matching=matching_of(document.matching),
     )
 
 

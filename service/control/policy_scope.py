@@ -6,6 +6,7 @@ from service.model.policy import Namespace, Policy
 from service.model.policy_versions import Pass
 
 LINKS = "links"
+RECORDS = "records"
 
 
 def _matters(namespace: Namespace) -> tuple[object, ...]:
@@ -43,9 +44,11 @@ def stages_between(old: Policy, new: Policy) -> tuple[str, ...]:
 
     A link's activity depends on its confidence, its own or its source's, and on its ends' time to live. What is joined
     depends on the rules of the namespaces of both ends: a pair of profiles comes out otherwise only where one of them
-    holds an identifier of a namespace whose rules differ. None at all where nothing that profiles rest on differs.
+    holds an identifier of a namespace whose rules differ. Links that follow from records follow from the section
+    `matching` too. None at all where nothing that profiles rest on differs.
     """
     stages = [LINKS] if _bears_on_links(old) != _bears_on_links(new) else []
+    stages += [RECORDS] if old.matching != new.matching else []
     names = sorted(old.namespaces.keys() & new.namespaces.keys())  # of a new one there is nobody yet
     if _bears_on_all(old) == _bears_on_all(new):
         names = [name for name in names if _matters(old.namespaces[name]) != _matters(new.namespaces[name])]
@@ -59,10 +62,10 @@ def pass_after(running: Pass, stages: tuple[str, ...], counts: tuple[int, int]) 
     `counts`: links and identifiers there are; the total is at most what is looked at.
     """
     wanted = set(stages) | (set() if running.is_over else set(running.stages))
-    namespaces = sorted(wanted - {LINKS})
-    ordered = ([LINKS] if LINKS in wanted else []) + namespaces
+    namespaces = sorted(wanted - {LINKS, RECORDS})
+    ordered = [stage for stage in (LINKS, RECORDS) if stage in wanted] + namespaces
     links, identifiers = counts
-    total = links * (LINKS in wanted) + identifiers * bool(namespaces)
+    total = links * (LINKS in wanted) + identifiers * (bool(namespaces) + (RECORDS in wanted))
     return Pass(tuple(ordered), total=total)
 
 

@@ -14,6 +14,7 @@ import orjson
 from neo4j import AsyncTransaction
 
 from service.control.rewriting import events_without, mentions, view_without
+from service.graph.events import ERASE_EVENTS, ERASE_QUARANTINED
 from service.model.identifiers import IdentifierKey, parse_key
 
 BURY: LiteralString = """
@@ -103,6 +104,7 @@ _BLANKS: Final = (
     _BLANK_ASSERTIONS,
     _BLANK_REVOCATIONS,
     _DELETE_CONSENTS,
+    ERASE_EVENTS,
     _DELETE,
 )
 
@@ -132,6 +134,7 @@ async def blank(transaction: AsyncTransaction, key: IdentifierKey, tombstone: st
         of["rows"] = [{"seq": row["seq"], "items": events_without(row["items"], key)} for row in turns]
         for query in (_SET_TURNS, *_BLANKS):
             await _rows(transaction, query, of)
+    await _rows(transaction, ERASE_QUARANTINED, of)
     unread = await _rows(transaction, _UNREAD, of)
     of["keys"] = [row["key"] for row in unread if mentions(bytes(row["body"]), key)]
     if of["keys"]:
@@ -142,7 +145,17 @@ async def _rows(transaction: AsyncTransaction, query: LiteralString, of: Mapping
     return [record async for record in await transaction.run(query, {"of": of})]
 
 
-STATEMENTS: Final = (BURY, _PROFILES, _VIEWS, _SET_VIEWS, _TURNS, _SET_TURNS, *_BLANKS, _BLANK_UNREAD)
+STATEMENTS: Final = (
+    BURY,
+    _PROFILES,
+    _VIEWS,
+    _SET_VIEWS,
+    _TURNS,
+    _SET_TURNS,
+    *_BLANKS,
+    ERASE_QUARANTINED,
+    _BLANK_UNREAD,
+)
 _NOBODY: Final[dict[str, Any]] = {
     "key": "",
     "tombstone": "",

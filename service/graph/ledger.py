@@ -18,8 +18,9 @@ from service.commands.ports import Head, OutcomeUnknown
 from service.commands.world import Loaded, Wanted
 from service.control.tombstones import Tombstones
 from service.errors import StoreUnavailable
-from service.graph import audit, erasing, newcomers, queries, records
+from service.graph import audit, dossiers, erasing, models, newcomers, queries, records
 from service.graph.bounded import bounded
+from service.graph.events import WRITE_CAPTURE, load_capture, plan_capture, rows_of_capture
 from service.graph.policies import desk_of, load_desk, write_desk
 from service.model.changes import Remembered, Revocation
 from service.model.evidence import Reason
@@ -54,6 +55,9 @@ class GraphTurn:
         result = await self._transaction.run(query, parameters)
         return [record async for record in result]
 
+    async def _do(self, query: LiteralString, **parameters: Any) -> None:
+        await (await self._transaction.run(query, parameters)).consume()
+
     async def _run(self, query: LiteralString, rows: Sequence[Any], **parameters: Any) -> None:
         if rows:
             await (await self._transaction.run(query, {"rows": rows, **parameters})).consume()
@@ -81,6 +85,13 @@ class GraphTurn:
             rows = await self._rows(queries.LOAD_LINKS_OF, keys=list(wanted.links_of))
             self._links(loaded, rows)
             self._states(loaded, rows)
+        loaded.models = await models.load_models(self._rows, wanted.models)
+        if wanted.dossiers or wanted.blocks:
+            await dossiers.load_dossiers(self._rows, loaded, wanted)
+        if wanted.matched:
+            rows = await self._rows(queries.LOAD_MATCHED, keys=list(wanted.matched))
+            self._links(loaded, rows)
+            self._states(loaded, rows)
         if wanted.ends_of:
             rows = await self._rows(queries.LOAD_ENDS_OF, keys=list(wanted.ends_of))
             loaded.ends_of = {IdentifierKey(row["key"]): [tuple(end) for end in row["ends"]] for row in rows}
@@ -94,6 +105,8 @@ class GraphTurn:
             loaded.assertions = [records.assertion_of(row) for row in rows]
         if wanted.desk is not None:
             loaded.desk = await load_desk(self._rows, wanted.desk)
+        if wanted.capture:
+            loaded.capture = await load_capture(self._rows, wanted.capture)
         if wanted.due:
             rows = await self._rows(queries.LOAD_DUE, now=now, limit=wanted.due)
             self._links(loaded, rows)
@@ -223,11 +236,15 @@ class GraphTurn:
         await self._run(queries.WRITE_MEMBERSHIPS, members)
         if plan.desk is not None:
             await write_desk(self._run, plan.desk, at)
+        if plan.capture is not None:
+            captured = rows_of_capture(plan.capture, at, self._tombstones)
+            await (await self._transaction.run(WRITE_CAPTURE, {"capture": captured})).consume()
 
     async def plan_write(self) -> None:
         """Run the common write, and those of consent and of stewards, with no rows."""
         none: dict[str, list[Any]] = {name: [] for name in queries.COMMON_WRITES}
         await (await self._transaction.run(queries.WRITE, {"turn": none})).consume()
+        await plan_capture(self._rows, self._transaction.run)
         for query in (queries.CREATE_CONSENTS, queries.CREATE_REVOCATIONS, queries.CREATE_ASSERTIONS):
             await (await self._transaction.run(query, {"rows": []})).consume()
 
@@ -246,6 +263,9 @@ class GraphTurn:
         await self._run(queries.NAME_IDENTIFIERS, named)
         shown = [{"key": x.remembered.key, "names": list(x.profiles)} for x in plan.answers if x.profiles]
         await self._run(queries.NAME_PROFILES, shown)
+        await self._run(dossiers.UNLINK, plan.unlinked)
+        await self._run(models.WRITE_MODELS, [models.row_of_model(model) for model in plan.models])
+        await dossiers.write_dossiers(self._do, plan.dossiers)
         tombs = [records.row_of_tomb(self._tombstones(key), tomb) for key, tomb in plan.tombs]
         await self._run(erasing.BURY, tombs, seq=seq)
         for erasure in plan.erasures:

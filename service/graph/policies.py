@@ -64,6 +64,8 @@ async def load_desk(rows: Rows, wanted: DeskWanted) -> DeskLoaded:
         stage, after, limit = wanted.stretch.stage, wanted.stretch.after, wanted.stretch.limit
         if stage == "links":
             found = await rows(policy_queries.STRETCH_OF_LINKS, after=after, limit=limit)
+        elif stage == "records":
+            found = await rows(policy_queries.STRETCH_OF_DOSSIERS, after=after, limit=limit)
         else:
             end = stage.removesuffix(":") + ";"
             found = await rows(policy_queries.STRETCH_OF_KEYS, after=after, end=end, limit=limit)

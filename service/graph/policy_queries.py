@@ -32,6 +32,10 @@ STRETCH_OF_KEYS: LiteralString = """
 MATCH (i:Identifier) WHERE i.key > $after AND i.key < $end RETURN i.key AS place ORDER BY i.key LIMIT $limit
 """
 
+STRETCH_OF_DOSSIERS: LiteralString = """
+MATCH (d:Dossier) WHERE d.key > $after RETURN d.key AS place ORDER BY d.key LIMIT $limit
+"""
+
 CREATE_VERSIONS: LiteralString = "UNWIND $rows AS row CREATE (p:Policy) SET p = row"
 
 # `activations`: each as `sequence number|time in ms`.

@@ -81,6 +81,16 @@ LOAD_LINKS_OF: LiteralString = (
     + ", p.id] AS state"
 )
 
+# Links that follow from records, whatever became of them, and the other ends.
+LOAD_MATCHED: LiteralString = (
+    "UNWIND $keys AS key MATCH (k:Identifier {key: key})-[r:LINK]-(i:Identifier) WHERE r.source = 'matching' "
+    "OPTIONAL MATCH (i)-[:IN]->(p:Profile) RETURN "
+    + LINK_COLUMNS
+    + ", startNode(r).key, endNode(r).key] AS link, "
+    + _STATE
+    + ", p.id] AS state"
+)
+
 # Of an identifier's active links, however many they are, only where they lead and when they end.
 LOAD_ENDS_OF: LiteralString = """
 UNWIND $keys AS key MATCH (:Identifier {key: key})-[r:LINK WHERE r.inactive IS NULL]-(i:Identifier)

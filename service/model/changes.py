@@ -6,10 +6,13 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from service.model.decision import Decision
+from service.model.events import EventReceipt, QuarantineEvent, RecordEvent, RegisterSchema, SchemaReceipt
 from service.model.evidence import Assertion, ConsentRecord, ConsentState, Link, Method, Reason, Verdict
 from service.model.identifiers import AssertionId, IdentifierKey, LinkId, ProfileId
+from service.model.matching_models import ModelChange, ModelReceipt
 from service.model.policy import Policy
 from service.model.policy_versions import Pass, PolicyVersion
+from service.model.records import RecordChange, RecordReceipt
 from service.model.traits import Trait, TraitValue
 
 Scope = Literal["purposes", "linking", "erase"]
@@ -267,8 +270,12 @@ Said = (
     | ExpireDue
     | Restore
     | Disclose
+    | RecordEvent
+    | QuarantineEvent
+    | RegisterSchema
+    | RecordChange
 )
-PolicyAct = DraftPolicy | ActivatePolicy | ResolveAnew | LookAgain
+PolicyAct = DraftPolicy | ActivatePolicy | ResolveAnew | LookAgain | ModelChange
 Evidence = Said | PolicyAct
 Change = Evidence | Decide
 
@@ -387,6 +394,10 @@ Receipt = (
     | PassReceipt
     | TraitsReceipt
     | DiscloseReceipt
+    | EventReceipt
+    | SchemaReceipt
+    | RecordReceipt
+    | ModelReceipt
 )
 
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from service.model.capture import SignalMappings, WebhookMapping
+from service.model.events import EventRules
+from service.model.records import Matching
 
 Kind = Literal["person", "device", "session", "household"]
 Contested = Literal["newest", "strongest", "oldest", "nobody"]
@@ -117,6 +119,8 @@ class Policy:
     decision_max_age_ms: int = MAX_AGE_DEFAULT_MS
     webhooks: Mapping[str, WebhookMapping] = field(default_factory=dict)
     signals: SignalMappings = field(default_factory=SignalMappings)
+    events: EventRules = field(default_factory=EventRules)
+    matching: Matching | None = None
 
     def confidence_of_source(self, source: str) -> float:
         """The confidence that identifiers seen together by `source` belong together."""

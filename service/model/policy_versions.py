@@ -34,8 +34,9 @@ NONE_YET = InForce(0, 0)
 class Pass:
     """How far the profiles have been resolved anew since the identity section changed.
 
-    `stages`: what is gone through, in order: `links` (all of them), then each namespace whose identifiers are looked at
-    again, as `crm_id:`. `stage` and `after`: where to go on. `done` and `total` count links and identifiers.
+    `stages`: what is gone through, in order: `links` and `records` (all of them), then each namespace whose identifiers
+    are looked at again, as `crm_id:`. `stage` and `after`: where to go on. `done` and `total` count links and
+    identifiers.
     """
 
     stages: tuple[str, ...] = ()

@@ -6,7 +6,7 @@ The page that describes it is design.md, "resolve(), precisely"; the three rules
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from service.model.evidence import Bond, Reason, Standing, Tier
@@ -30,6 +30,24 @@ class Resolution:
     clusters: tuple[frozenset[IdentifierKey], ...]
     withheld: Mapping[Pair, Refusal]
     barred: Mapping[IdentifierKey, Reason]
+
+
+OddsAcross = Callable[[Sequence[IdentifierKey], Sequence[IdentifierKey]], Mapping[Pair, float]]
+"""Log-odds that two identifiers are one person, as their records say, for each pair across two groups that has some."""
+
+ODDS_MAX = 12.0
+"""One pair that is surely one person, or surely not, does not outweigh all others."""
+
+
+def disagreement(odds: Mapping[Pair, float]) -> tuple[str, ...] | None:
+    """Whether records across two clusters say on the whole that they are two persons: the identifiers that do say so.
+
+    None where their log-odds, each at most ODDS_MAX either way, are on average not below 0, or there are none.
+    """
+    clipped = {pair: min(ODDS_MAX, max(-ODDS_MAX, value)) for pair, value in odds.items()}
+    if sum(sorted(clipped.values())) >= 0:
+        return None
+    return tuple(sorted({end for pair, value in clipped.items() if value < 0 for end in pair}))
 
 
 _NONE_LIMITED: Mapping[str, list[IdentifierKey]] = {}
@@ -62,8 +80,11 @@ class _Cluster:
 class _Union:
     """Clusters that grow one accepted pair at a time."""
 
-    def __init__(self, standings: Mapping[IdentifierKey, Standing], policy: Policy) -> None:
+    def __init__(
+        self, standings: Mapping[IdentifierKey, Standing], policy: Policy, odds_across: OddsAcross | None
+    ) -> None:
         self._policy = policy
+        self._odds_across = odds_across
         self.of: dict[IdentifierKey, _Cluster] = {key: self._alone(standing) for key, standing in standings.items()}
 
     def _alone(self, standing: Standing) -> _Cluster:
@@ -81,9 +102,9 @@ class _Union:
     def refusal(self, x: _Cluster, y: _Cluster, tier: Tier) -> Refusal | None:
         """Why two clusters may not be one, or None. A steward's link heeds `different` alone."""
         if x.sides and y.sides:
-            against = [assertion for assertion, side in x.sides if (assertion, 1 - side) in y.sides]
-            if against:
-                return Refusal("asserted_different", (min(against),))
+            said = [assertion for assertion, side in x.sides if (assertion, 1 - side) in y.sides]
+            if said:
+                return Refusal("asserted_different", (min(said),))
         if tier is Tier.STEWARD:
             return None
         for namespace in sorted(x.limited.keys() & y.limited.keys()):
@@ -92,6 +113,10 @@ class _Union:
                 return refused
         if len(x.members) + len(y.members) > self._policy.max_profile_size:
             return Refusal("profile_size")
+        if tier is Tier.PROBABILISTIC and self._odds_across is not None:
+            against = disagreement(self._odds_across(x.members, y.members))
+            if against is not None:
+                return Refusal("records_disagree", against)
         return None
 
     def _over_limit(self, x: _Cluster, y: _Cluster, namespace: str) -> Refusal | None:
@@ -134,14 +159,20 @@ def _bar_on(pair: Pair, tier: Tier, barred: Mapping[IdentifierKey, Reason]) -> R
     return None
 
 
-def resolve(standings: Mapping[IdentifierKey, Standing], bonds: Iterable[Bond], policy: Policy) -> Resolution:
+def resolve(
+    standings: Mapping[IdentifierKey, Standing],
+    bonds: Iterable[Bond],
+    policy: Policy,
+    odds_across: OddsAcross | None = None,
+) -> Resolution:
     """The partition that the evidence implies.
 
     `standings`: every identifier that takes part (no household). `bonds`: the active links between them, and the
-    steward's; ends that are not in `standings` are not looked at. Cost: n log n in the links.
+    steward's; ends that are not in `standings` are not looked at. `odds_across`: what records say, where any are kept;
+    a probabilistic link joins two clusters only if they agree on the whole. Cost: n log n in the links.
     """
     barred = bars(standings, policy)
-    union = _Union(standings, policy)
+    union = _Union(standings, policy, odds_across)
     withheld: dict[Pair, Refusal] = {}
     barred_pairs: dict[Pair, Refusal] = {}
     admitted = []

@@ -14,6 +14,7 @@ from service.api.asgi import call_of
 from service.api.auth import COLLECTOR, STEWARD, Caller
 from service.api.context import Services
 from service.api.documentation import answers, reads
+from service.api.links_why import whys
 from service.api.reading import (
     body_of,
     caller_of,
@@ -32,6 +33,7 @@ from service.commands.carry_out import Outcome
 from service.errors import FieldError, Invalid, UnknownLink
 from service.model.changes import ObserveLink, RetractLink
 from service.model.identifiers import LinkId
+from service.model.records import SOURCE
 
 router = APIRouter(prefix="/v1", tags=["evidence"])
 _LINK = TypeAdapter(LinkIn)
@@ -55,6 +57,8 @@ def _change_of(sent: LinkIn, services: Services) -> ObserveLink:
     b = identifier_of(sent.b, policy, "/b").key
     if a == b:
         raise Invalid.at("/b", "is the same identifier as the other end")
+    if sent.source == SOURCE:
+        raise Invalid.at("/source", "is the service's own: such links follow from records")
     if sent.observed_at is not None and sent.observed_at > services.now_ms() + _AHEAD_MS_MAX:
         raise Invalid.at("/observed_at", "is more than a day ahead")
     confidence = sent.confidence if sent.confidence is not None else policy.confidence_of_source(sent.source)
@@ -119,10 +123,12 @@ async def post_links(request: Request) -> Response:
 async def get_link(request: Request, link_id: str) -> Response:
     """A link with its provenance, and whether it is withheld and why."""
     caller_of(request, COLLECTOR, STEWARD)
-    found = await services_of(request).reader.link(LinkId(link_id))
+    services = services_of(request)
+    found = await services.reader.link(LinkId(link_id))
     if found is None:
         raise UnknownLink()
-    return respond(link_json(*found))
+    why = await whys(services, [found[0]])
+    return respond(link_json(*found, why.get(found[0].link_id)))
 
 
 @router.delete(

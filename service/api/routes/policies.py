@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from service.api.asgi import call_of
 from service.api.auth import ADMIN, Caller
+from service.api.context import Services
 from service.api.documentation import answers, reads
 from service.api.errors import invalid
 from service.api.policy_schemas import (
@@ -115,6 +116,12 @@ def _document_of(sent: Sent) -> PolicyDocument:
         raise invalid(error, sent.content) from None
 
 
+async def _require_model(document: PolicyDocument, services: Services) -> None:
+    """Raises Invalid for a policy that names a model of matching that can't be used."""
+    if document.matching is not None and await services.matching.models.ready(document.matching.model) is None:
+        raise Invalid.at("/matching/model", "is not a model that is ready")
+
+
 @router.post(
     "",
     responses=answers(DraftOut, 400, 401, 403, 413, 415, 422, 503),
@@ -125,6 +132,7 @@ async def post_policy(request: Request) -> Response:
     caller = caller_of(request, ADMIN)
     sent = await body_of(request)
     document = _document_of(sent)
+    await _require_model(document, services_of(request))
     change = DraftPolicy(orjson.dumps(sent.content).decode(), compile_policy(document, 0))
 
     def shape(receipt: Any) -> Json:

@@ -12,8 +12,9 @@ from starlette.responses import Response
 from service.api.asgi import call_of
 from service.api.auth import STEWARD
 from service.api.documentation import answers, reads
+from service.api.links_why import whys
 from service.api.reading import body_of, caller_of, key_of_text, open_to, origin_of, read_as, services_of
-from service.api.render import link_json, one, respond, respond_answered, steward_json
+from service.api.render import Json, link_json, one, respond, respond_answered, steward_json
 from service.api.schemas import ReviewIn, ReviewsOut, VerdictOut
 from service.commands.ports import ReviewItem
 from service.errors import Invalid, UnknownReview
@@ -31,13 +32,13 @@ def _review_id(link_id: str) -> str:
     return "rvw_" + link_id.removeprefix("lnk_")
 
 
-def _item(item: ReviewItem) -> dict[str, Any]:
+def _item(item: ReviewItem, why: Json | None) -> dict[str, Any]:
     return {
         "review_id": _review_id(item.link.link_id),
         "status": item.link.reviewed or "open",
         "reason": item.link.inactive or item.withheld,
         "worth": item.worth,
-        "link": link_json(item.link, item.withheld),
+        "link": link_json(item.link, item.withheld, why),
     }
 
 
@@ -83,7 +84,9 @@ async def get_reviews(
     else:
         found = await services.archive.closed_reviews(status, after, limit)
         following = _cursor(found, limit)
-    shown = [_item(item) for item in found if item.link.reviewed or not item.apart]
+    shown_items = [item for item in found if item.link.reviewed or not item.apart]
+    why = await whys(services, [item.link for item in shown_items])
+    shown = [_item(item, why.get(item.link.link_id)) for item in shown_items]
     return respond({"items": shown, "next_cursor": following})
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Annotated, Any
 
 import orjson
@@ -12,8 +12,10 @@ from starlette.responses import Response, StreamingResponse
 from service.api.asgi import call_of
 from service.api.auth import ACTIVATION, STEWARD
 from service.api.documentation import also_as, answers
+from service.api.links_why import whys
 from service.api.reading import caller_of, key_of_text, open_to, services_of
 from service.api.render import (
+    Json,
     assertion_json,
     event_json,
     grouping_json,
@@ -37,7 +39,7 @@ from service.commands.history import history
 from service.commands.ports import KeptMerge
 from service.control.answer import name_of
 from service.errors import Invalid, UnknownIdentifier
-from service.model.identifiers import ProfileId
+from service.model.identifiers import LinkId, ProfileId
 from service.model.times import rfc3339
 
 router = APIRouter(prefix="/v1", tags=["stewardship"])
@@ -45,15 +47,20 @@ _READS = (400, 401, 403, 404, 422, 503)
 _ASSERTIONS_MAX = 1_000
 
 
-def _explained(found: Explanation) -> dict[str, Any]:
+def _explained(found: Explanation, why: Mapping[LinkId, Json]) -> dict[str, Any]:
     return {
         "same_profile": found.same_profile,
         "confidence": found.confidence,
         "path": [
-            merge_link_json(step) if isinstance(step, KeptMerge) else link_json(step, None) for step in found.path
+            merge_link_json(step) if isinstance(step, KeptMerge) else link_json(step, None, why.get(step.link_id))
+            for step in found.path
         ],
         "blocked_by": [
-            {"link": link_json(b.link, b.reason), "reason": b.reason, "conflicts_with": list(b.conflicts_with)}
+            {
+                "link": link_json(b.link, b.reason, why.get(b.link.link_id)),
+                "reason": b.reason,
+                "conflicts_with": list(b.conflicts_with),
+            }
             for b in found.blocked_by
         ],
         "would_join": [{"action": s.action, "ids": list(s.ids), "says": s.says} for s in found.would_join],
@@ -69,7 +76,10 @@ async def get_explain(request: Request, a: Annotated[str, Query()], b: Annotated
     one, other = key_of_text(a, "a", policy), key_of_text(b, "b", policy)
     if one == other:
         raise Invalid.at("/b", "is the same identifier")
-    return respond(_explained(await services.explainer.explain(one, other)))
+    found = await services.explainer.explain(one, other)
+    steps = [step for step in found.path if not isinstance(step, KeptMerge)]
+    why = await whys(services, [*steps, *(block.link for block in found.blocked_by)])
+    return respond(_explained(found, why))
 
 
 @router.get("/profiles/{profile_id}/graph", dependencies=[open_to(STEWARD)], responses=answers(GraphOut, *_READS))
@@ -82,7 +92,11 @@ async def get_graph(request: Request, profile_id: str, as_of: Annotated[str | No
         {**name_of(node.key), "kind": services.policy().namespace_of_key(node.key).kind, "profile_id": node.profile_id}
         for node in around.nodes
     ]
-    edges = [merge_link_json(e) if isinstance(e, KeptMerge) else kept_link_json(e) for e in around.edges]
+    why = await whys(services, [edge.link for edge in around.edges if not isinstance(edge, KeptMerge)])
+    edges = [
+        merge_link_json(edge) if isinstance(edge, KeptMerge) else kept_link_json(edge, why.get(edge.link.link_id))
+        for edge in around.edges
+    ]
     return respond({"profile_id": around.profile_id, "nodes": nodes, "edges": edges, "truncated": around.truncated})
 
 

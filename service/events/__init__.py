@@ -1,0 +1,1 @@
+"""Events as they are understood: schemas, compatibility, upcasting, validation, canonical form, fallback rules."""
