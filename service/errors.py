@@ -493,6 +493,10 @@ class RateLimited(NotNow):
     code = "rate_limited"
     says = "This key sends more requests than it may. Send the request again later."
 
+    def __init__(self, wait_s: int = 1) -> None:
+        super().__init__()
+        self.retry_after_s = wait_s
+
 
 class NotYetEnforced(NotNow):
     """Committed, but not yet true on every instance."""

@@ -201,6 +201,8 @@ def _decision(change: Decide, receipt: DecisionReceipt, pseudonym: Pseudonym) ->
 def _one(origin: Origin, change: Change, receipt: Receipt, policy_version: int, pseudonym: Pseudonym) -> list[Body]:
     body: Body = {"actor": origin.actor, "policy_version": policy_version, "request_id": origin.request_id}
     if isinstance(change, RetractLink) and isinstance(receipt, LinkReceipt):
+        if not receipt.applied:
+            return []
         body |= {"action": ACTIONS[RetractLink], "link_id": receipt.link_id, "profile_id": receipt.profile_id}
         reason = change.reason
     elif isinstance(change, Merge | Split | Undo | Judge) and isinstance(receipt, StewardReceipt):

@@ -294,12 +294,13 @@ class Grouping:
 
 @dataclass(frozen=True, slots=True)
 class LinkReceipt:
-    """What became of an observed or retracted link."""
+    """What became of an observed or retracted link. Not `applied`: it had been retracted already."""
 
     link_id: LinkId
     status: Literal["linked", "withheld", "duplicate", "retracted"]
     reason: Reason | None = None
     profile_id: ProfileId | None = None
+    applied: bool = True
 
 
 @dataclass(frozen=True, slots=True)
