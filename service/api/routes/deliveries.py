@@ -11,12 +11,12 @@ from starlette.responses import Response
 from service.api.asgi import call_of
 from service.api.auth import ADMIN, PRIVACY
 from service.api.context import Services
+from service.api.delivery_events import event_of
 from service.api.delivery_render import delivery_json
 from service.api.delivery_schemas import DeliveriesOut, DeliveryOut, PreviewIn, PreviewOut, RetryIn
 from service.api.documentation import answers, reads
 from service.api.reading import body_of, caller_of, key_of_text, open_to, origin_of, read_as, services_of
 from service.api.render import one, respond, respond_answered
-from service.api.routes.delivery_events import event_of
 from service.commands.delivery_ports import DeliveryFilter
 from service.commands.intents import asked_of
 from service.commands.reconciling import rule_of
