@@ -10,6 +10,7 @@ from service.api.auth import Keyring
 from service.api.event_services import EventServices
 from service.api.webhook_signature import WebhookKeys
 from service.commands.account import Pseudonym
+from service.commands.delivery_parts import DeliveryParts
 from service.commands.explain import Explainer
 from service.commands.feed import Feed
 from service.commands.follow import Follower
@@ -17,7 +18,9 @@ from service.commands.graph_view import GraphView
 from service.commands.lookup import Lookup
 from service.commands.policies import Policies
 from service.commands.ports import Archive, Audit, Reader
+from service.commands.quality import Quality
 from service.commands.records import Records
+from service.commands.replays import ReplayDesk
 from service.commands.simulate import Simulator
 from service.commands.subject import SubjectRequests
 from service.commands.timely import Timely
@@ -88,7 +91,10 @@ class Services:
     follower: Follower
     simulator: Simulator
     requests: SubjectRequests
+    delivery: DeliveryParts
     events: EventServices
+    replays: ReplayDesk
+    quality: Quality
     matching: Matching
 
     def time_of(self, text: str | None) -> int | None:
