@@ -59,7 +59,7 @@ async def test_a_replay_is_taken_once_under_one_key(api: Api) -> None:
 
 
 async def test_what_a_new_rule_makes_of_history_is_seen_first_and_then_corrected(api: Api) -> None:
-    """A value turns out to be junk. The policy blocks it, which parts it from others at once; a replay that corrects takes
+    """A value turns out to be junk. The policy blocks it, which parts it from others; a replay that corrects takes
     back the links that it made before.
     """
     junk = fresh("login_id")
