@@ -1,5 +1,5 @@
-"""The command line: `python -m service` run, stores, migrate, migrate-status, backup, restore, import, export,
-schema-check.
+"""The command line: `python -m service` run, stores, proof, migrate, migrate-status, backup, restore, import,
+export, schema-check.
 
 What goes wrong at the start ends in one line on stderr: status 2 for settings, 1 for the rest. SIGTERM and Ctrl-C
 cancel the command, which then ends its stores; that is a clean end, with status 0. Whatever has not ended 25 s later is
@@ -117,6 +117,19 @@ def migrate_status() -> None:
 
 
 @app.command()
+def proof() -> None:
+    """One page, in Markdown, about what the instance running on DATA_DIR can show of its promises."""
+
+    async def command(settings: Settings) -> int:
+        from service.assembly.proof_report import proof_page
+
+        say(await asyncio.to_thread(proof_page, settings))
+        return 0
+
+    _carry_out(command)
+
+
+@app.command()
 def migrate() -> None:
     """Applies pending migrations, and ends."""
 
@@ -145,6 +158,32 @@ def back_up(to: Annotated[Path, typer.Argument(help="the archive to write, .tar.
         return 0
 
     _carry_out(command)
+
+
+@app.command("new-key")
+def new_key(
+    roles: Annotated[list[str], typer.Argument(help="activation, collector, steward, privacy, admin")],
+    name: Annotated[str, typer.Option(help="whose it is")] = "",
+    days: Annotated[int, typer.Option(help="until it expires; 0: never")] = 90,
+) -> None:
+    """Makes a key: prints it once, and the entry for KEYS_FILE, which holds only its digest."""
+    import hashlib
+
+    import orjson
+
+    from service.clock import now_ms, random_token
+    from service.model.times import rfc3339
+    from service.settings import ROLES
+
+    if unknown := set(roles) - set(ROLES):
+        _complain(f"no such role: {', '.join(sorted(unknown))}; roles are {', '.join(ROLES)}")
+        raise typer.Exit(2)
+    key = random_token(24)
+    entry: dict[str, object] = {"name": name, "sha256": hashlib.sha256(key.encode()).hexdigest(), "roles": roles}
+    if days > 0:
+        entry["expires_at"] = rfc3339(now_ms() + days * 86_400_000)
+    say(f"key, shown only now: {key}")
+    say(f"entry for KEYS_FILE: {orjson.dumps(entry).decode()}")
 
 
 @app.command("accept-restore")

@@ -16,12 +16,12 @@
     ├── Unknown                      nothing of that name
     │   ├── UnknownIdentifier, UnknownProfile, UnknownLink, UnknownAssertion, UnknownReview, UnknownRevocation,
     │   │   UnknownDecision, UnknownPolicy, UnknownAudience, UnknownEvent, UnknownQuarantined, UnknownSchema,
-    │   │   UnknownRecord, UnknownModel, UnknownReplay
+    │   │   UnknownDelivery, UnknownDestination, UnknownRecord, UnknownModel, UnknownReplay
     │   ├── UnknownProvider, UnknownSubjectRequest
     ├── Erased                       there was an answer, and it named a person who is erased
     ├── Conflict                     against what is in force now
     │   ├── AssertedDifferent, ProfileTooLarge, ReviewClosed, RequestInProgress, WebhookIdReused,
-    │   │   NothingToRollBack, SchemaExists, SubjectRequestIdReused
+    │   │   NothingToRollBack, SchemaExists, SubjectRequestIdReused, GapTooLarge, Inconclusive, PolicyMoved
     ├── TooLarge                     over a limit of the service
     │   ├── BodyTooLarge, TooManyItems
     ├── UnsupportedMedia
@@ -298,6 +298,20 @@ class UnknownAudience(Unknown):
     says = "The policy has no audience of this name."
 
 
+class UnknownDelivery(Unknown):
+    """There is no delivery of this id."""
+
+    code = "unknown_delivery"
+    says = "This delivery is not known."
+
+
+class UnknownDestination(Unknown):
+    """The policy names no destination so, or none that the service serves itself."""
+
+    code = "unknown_destination"
+    says = "The policy has no destination of this name with a `delivery` block."
+
+
 class UnknownRecord(Unknown):
     """No record of this source is kept of this identifier."""
 
@@ -390,6 +404,28 @@ class SubjectRequestIdReused(Conflict):
     says = "This subject_request_id was used for another request."
 
 
+class GapTooLarge(Conflict):
+    """The old stack and the new path differ by more than the policy tolerates."""
+
+    code = "gap_too_large"
+    says = "The old stack and the new path differ by more than `max_gap`. The figures say where."
+
+
+class Inconclusive(Conflict):
+    """Too little was compared for a step."""
+
+    code = "inconclusive"
+    says = "Less than `min_compared` was compared, so that nothing can be said."
+
+
+class PolicyMoved(Conflict):
+    """Another version of the policy was put in force meanwhile."""
+
+    code = "policy_moved"
+    says = "Another version of the policy was put in force meanwhile. Send the request again."
+    retry_after_s = 1
+
+
 class RequestInProgress(Conflict):
     """The first request under this Idempotency-Key is still running."""
 
@@ -456,6 +492,10 @@ class RateLimited(NotNow):
 
     code = "rate_limited"
     says = "This key sends more requests than it may. Send the request again later."
+
+    def __init__(self, wait_s: int = 1) -> None:
+        super().__init__()
+        self.retry_after_s = wait_s
 
 
 class NotYetEnforced(NotNow):

@@ -93,6 +93,23 @@ ApiKeys = Annotated[_Lists, NoDecode, BeforeValidator(_lists_by_name), AfterVali
 WebhookSecrets = Annotated[_Lists, NoDecode, BeforeValidator(_lists_by_name), AfterValidator(_sound_secrets)]
 
 
+def _texts_by_name(value: object) -> object:
+    """A JSON object of texts, as `DESTINATION_SECRETS` is."""
+    if value is None:
+        return None
+    found = value
+    if isinstance(value, str):
+        try:
+            found = json.loads(value, object_pairs_hook=_no_duplicates)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"is not JSON (character {error.pos + 1})") from None
+    if not isinstance(found, dict) or not all(name and isinstance(text, str) and text for name, text in found.items()):
+        raise ValueError("must be a JSON object of non-empty texts")
+    return found
+
+
+DestinationSecrets = Annotated[dict[str, str] | None, NoDecode, BeforeValidator(_texts_by_name)]
+
 _PACKAGE: Final = Path(__file__).parent
 _PACKAGED: Final = _PACKAGE / "_graph_migrations"
 MIGRATIONS_FOLDER: Final = _PACKAGED if _PACKAGED.is_dir() else _PACKAGE.parent / "graph_migrations"
@@ -112,6 +129,11 @@ class Settings(BaseSettings):
     port: int = Field(8080, ge=0, le=65_535, description="port to serve on; 0 takes a free one")
     sample: bool = Field(True, description="load the sample into an empty graph")
     api_keys: ApiKeys = Field(None, repr=False, description="JSON object, key to list of roles; generated if not set")
+    keys_file: _Folder | None = Field(None, description="JSON file of more keys, as digests; read again as it changes")
+    rate_limit: int = Field(0, ge=0, description="requests a second that one key may send, over all instances; 0: any")
+    unknown_per_minute: int = Field(
+        60_000, ge=0, description="identifiers nobody knows that one key may look up in a minute; 0: any"
+    )
     webhook_secrets: WebhookSecrets = Field(
         None, repr=False, description="JSON object, provider to list of secrets; generated if not set"
     )
@@ -135,8 +157,24 @@ class Settings(BaseSettings):
     checkpoint_every: int = Field(
         1_000, ge=1, le=1_000_000, description="audit entries from one checkpoint to the next"
     )
+    tls_cert_file: _Folder | None = Field(None, description="certificate chain to serve HTTPS with, PEM")
+    tls_key_file: _Folder | None = Field(None, description="private key of that certificate, PEM")
+    tls_client_ca_file: _Folder | None = Field(None, description="only clients with a certificate of these are served")
     max_body_bytes: int = Field(8 << 20, ge=1 << 10, le=1 << 30, description="largest request body, in bytes")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least severe log line written")
+
+    # ---- what is sent
+
+    destination_secrets: DestinationSecrets = Field(
+        None, repr=False, description="JSON object, name to secret; the policy names one for each destination"
+    )
+    egress_allow: str | None = Field(
+        None, description="hosts that may be reached, with commas between; the built-in receivers' own if not set"
+    )
+    egress_allow_private: bool = Field(
+        False, description="also reach addresses of one's own network, by plain HTTP too"
+    )
+    delivers: bool = Field(True, description="send deliveries from this instance")
 
     # ---- where things are kept
 
@@ -186,11 +224,26 @@ class Settings(BaseSettings):
     transaction_timeout_ms: int = Field(10_000, ge=100, description="longest transaction, ms")
     lock_timeout_ms: int = Field(5_000, ge=100, description="longest wait for a lock in the graph, ms")
     acquisition_timeout_ms: int = Field(5_000, ge=100, description="longest wait for a connection to the graph, ms")
+    read_timeout_ms: int = Field(5_000, ge=100, description="longest read in the graph for a look-up, ms")
+    graph_connections_max: int = Field(32, ge=4, le=1_000, description="connections to the graph of one instance")
+
+    # ---- limits of one instance
+
+    redis_timeout_ms: int = Field(250, ge=10, description="longest wait for an answer of Redis, ms")
+    drop_timeout_ms: int = Field(1_500, ge=10, description="longest wait until cached values are dropped, ms")
+    retry_budget_ms: int = Field(20_000, ge=0, description="how long a change is tried while the graph is away, ms")
+    queue_changes_max: int = Field(50_000, ge=1, description="changes that may wait for a turn; more are refused, 503")
+    requests_max: int = Field(2_000, ge=1, description="requests under way in one instance; more are refused, 503")
+    request_timeout_ms: int = Field(60_000, ge=100, description="longest time for one request, ms")
 
     @model_validator(mode="after")
     def _fits_together(self) -> Settings:
         if self.neo4j_uri is not None and self.identity_key is None:
             raise ValueError("IDENTITY_KEY is required with NEO4J_URI: set it to the key that this graph was made with")
+        if (self.tls_cert_file is None) != (self.tls_key_file is None):
+            raise ValueError("TLS_CERT_FILE and TLS_KEY_FILE belong together")
+        if self.tls_client_ca_file is not None and self.tls_cert_file is None:
+            raise ValueError("TLS_CLIENT_CA_FILE needs TLS_CERT_FILE and TLS_KEY_FILE")
         if self.lock_timeout_ms > self.transaction_timeout_ms:
             raise ValueError("LOCK_TIMEOUT_MS must not be longer than TRANSACTION_TIMEOUT_MS")
         return self

@@ -10,6 +10,7 @@ from service.api.auth import Keyring
 from service.api.event_services import EventServices
 from service.api.webhook_signature import WebhookKeys
 from service.commands.account import Pseudonym
+from service.commands.delivery_parts import DeliveryParts
 from service.commands.explain import Explainer
 from service.commands.feed import Feed
 from service.commands.follow import Follower
@@ -90,6 +91,7 @@ class Services:
     follower: Follower
     simulator: Simulator
     requests: SubjectRequests
+    delivery: DeliveryParts
     events: EventServices
     replays: ReplayDesk
     quality: Quality

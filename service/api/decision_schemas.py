@@ -66,6 +66,8 @@ class DecisionOut(BaseModel):
     policy_version: int
     decided_at: TimeText
     valid_until: TimeText
+    owner: Literal["new", "legacy"] | None = None
+    destination: str | None = None
 
 
 class DecisionResults(BaseModel):

@@ -7,7 +7,7 @@ names of fields.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -147,24 +147,29 @@ def pointer(parts: Iterable[str | int]) -> str:
     return "".join("/" + str(p).replace("~", "~0").replace("/", "~1") for p in parts)
 
 
-def invalid(error: ValidationError, body: object = None) -> e.Invalid:
-    """What pydantic refused, as ours. `body` is what was validated; it shows which parts of a place are union tags."""
-    return e.Invalid(errors=field_errors(error.errors(include_url=False), body))
+def invalid(error: ValidationError, body: object = None, names: Collection[str] = ()) -> e.Invalid:
+    """What pydantic refused, as ours. `body` is what was validated; it shows which parts of a place are union tags.
+
+    `names`: keys of it that may be repeated, whatever they look like.
+    """
+    return e.Invalid(errors=field_errors(error.errors(include_url=False), body, names))
 
 
-def field_errors(found: Sequence[Mapping[str, Any]], body: object = None) -> tuple[FieldError, ...]:
+def field_errors(
+    found: Sequence[Mapping[str, Any]], body: object = None, names: Collection[str] = ()
+) -> tuple[FieldError, ...]:
     """Pydantic's errors as pointers and our own messages, 100 at most, each once. No input is repeated."""
-    return tuple(dict.fromkeys(_field_error(item, body) for item in found[:FIELD_ERRORS_MAX]))
+    return tuple(dict.fromkeys(_field_error(item, body, names) for item in found[:FIELD_ERRORS_MAX]))
 
 
-def _field_error(item: Mapping[str, Any], body: object) -> FieldError:
+def _field_error(item: Mapping[str, Any], body: object, names: Collection[str]) -> FieldError:
     kind, context = str(item.get("type", "")), item.get("ctx") or {}
     place = _place(tuple(item.get("loc", ())), kind, item.get("input"), body)
     if kind.startswith("union_tag_"):
         place = (*place, str(context.get("discriminator", "")).strip("'"))
     shown: list[str | int] = []
     for part in place:
-        if isinstance(part, str) and not _looks_like_a_name(part):
+        if isinstance(part, str) and part not in names and not _looks_like_a_name(part):
             return FieldError(pointer(shown), "has a field that " + _message(kind, context))
         shown.append(part)
     return FieldError(pointer(shown), _message(kind, context))
@@ -279,7 +284,7 @@ _MESSAGES: Final[Mapping[str, str]] = {
     "unknown_regulation": "is not a regulation of the policy",
     "unknown_namespace": "is not a namespace of the policy",
     "unknown_retention": "is not a retention of the policy",
-    "not_a_condition": "is not a condition in CEL over traits and now",
+    "not_a_condition": "is not a condition in CEL over what may be named there",
     "not_a_duration": "must be an ISO 8601 duration such as P90D or PT24H",
     "not_a_pattern": "is not a regular expression",
 }

@@ -39,6 +39,15 @@ from service.model.changes import (
     TraitsReceipt,
     Undo,
 )
+from service.model.delivery_changes import (
+    Attempt,
+    Conclude,
+    CutOver,
+    ExplainDifference,
+    RetryDelivery,
+    SetDestination,
+    TakeLegacy,
+)
 from service.model.events import EventReceipt, QuarantineEvent, RecordEvent, RegisterSchema, SchemaReceipt
 from service.model.matching_models import BeginTraining, EndTraining, ModelReceipt
 from service.model.record_acts import NoteAct
@@ -67,6 +76,13 @@ ACTIONS: dict[type[Change], str] = {
     ObserveTraits: "traits.observed",
     LookAgain: "audiences.refreshed",
     Disclose: "subject.disclosed",
+    Attempt: "delivery.attempt",
+    Conclude: "delivery.concluded",
+    SetDestination: "destination.set",
+    RetryDelivery: "delivery.retried",
+    TakeLegacy: "legacy.taken",
+    ExplainDifference: "cutover.explained",
+    CutOver: "cutover.step",
     RecordEvent: "events.recorded",
     QuarantineEvent: "events.quarantined",
     RegisterSchema: "schema.registered",
@@ -185,6 +201,8 @@ def _decision(change: Decide, receipt: DecisionReceipt, pseudonym: Pseudonym) ->
 def _one(origin: Origin, change: Change, receipt: Receipt, policy_version: int, pseudonym: Pseudonym) -> list[Body]:
     body: Body = {"actor": origin.actor, "policy_version": policy_version, "request_id": origin.request_id}
     if isinstance(change, RetractLink) and isinstance(receipt, LinkReceipt):
+        if not receipt.applied:
+            return []
         body |= {"action": ACTIONS[RetractLink], "link_id": receipt.link_id, "profile_id": receipt.profile_id}
         reason = change.reason
     elif isinstance(change, Merge | Split | Undo | Judge) and isinstance(receipt, StewardReceipt):

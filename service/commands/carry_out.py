@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 
 from service.commands import (
     audiences,
+    cutover,
     decisions,
+    deliveries,
     erase,
     event_schemas,
     model_acts,
@@ -27,6 +29,7 @@ from service.commands.account import cause_of
 from service.commands.announce import ASSERTION, Event, events_of
 from service.commands.audiences import regrouped
 from service.commands.compose import note_versions
+from service.commands.delivering import Delivering
 from service.commands.observe import flip_due
 from service.commands.ports import Turn
 from service.commands.settle import settle
@@ -60,6 +63,7 @@ from service.model.changes import (
     SweepReceipt,
     Undo,
 )
+from service.model.delivery_changes import Attempt, CutOver, CutOverReceipt
 from service.model.events import EventReceipt, QuarantineEvent, RecordEvent, RegisterSchema
 from service.model.identifiers import AssertionId, IdentifierKey
 from service.model.matching_models import BeginTraining, EndTraining
@@ -110,7 +114,7 @@ def wanted_by(change: Change) -> Wanted:
             return record.wanted_by_record(change)
         case BeginTraining() | EndTraining():
             return model_acts.wanted_by_model(change)
-        case DraftPolicy() | ActivatePolicy() | ResolveAnew():
+        case DraftPolicy() | ActivatePolicy() | ResolveAnew() | CutOver():
             return Wanted()  # they say themselves what they need
         case Disclose():
             return subject.wanted_by_disclosure(change)
@@ -120,10 +124,8 @@ def wanted_by(change: Change) -> Wanted:
             return observe_events.wanted_by_quarantine(change)
         case RegisterSchema():
             return event_schemas.wanted_by_schema(change)
-        case NoteAct():
-            return Wanted()
-        case Decide():
-            return Wanted()  # it is made on the profile as stored, see `decisions`
+        case _:
+            return Wanted()  # decisions and deliveries rest on profiles as stored, see `decisions`
 
 
 def step_of(world: World, change: Evidence, origin: Origin, new_id: NewId) -> Step:
@@ -166,6 +168,8 @@ def step_of(world: World, change: Evidence, origin: Origin, new_id: NewId) -> St
             return policy_acts.draft_policy(world, change)
         case ActivatePolicy():
             return policy_acts.activate_policy(world, change)
+        case CutOver():
+            return cutover.cut_over(world, change, origin)
         case ResolveAnew():
             return resolve_anew.resolve_anew(world, change)
         case Disclose():
@@ -191,6 +195,8 @@ def _kind(change: Change, linking: str) -> str:
     """
     if isinstance(change, Decide):
         return "decides"
+    if isinstance(change, deliveries.ACTS):
+        return "delivers"
     if isinstance(change, Revoke) and change.erases:
         return "erases"
     if isinstance(change, RecordEvent):
@@ -214,8 +220,10 @@ def segments(changes: Sequence[tuple[Change, Origin]], linking: str = "") -> lis
 class Carrier:
     """Carries changes out within one transaction."""
 
-    def __init__(self, turn: Turn, world: World, new_id: NewId) -> None:
+    def __init__(self, turn: Turn, world: World, new_id: NewId, pseudonym: Callable[[str], str] = str) -> None:
         self._turn = turn
+        self._pseudonym = pseudonym
+        self._delivering = Delivering(turn, world, new_id, pseudonym)
         self.world = self._world = world
         self._new_id = new_id
         self._stored: dict[IdentifierKey, Profile] = {}
@@ -254,6 +262,7 @@ class Carrier:
         for change, _ in changes:
             wanted.add(wanted_by(change))
         decided = {change.identifier for change, _ in changes if isinstance(change, Decide)}
+        decided |= {change.asked for change, _ in changes if isinstance(change, Attempt) and change.asked}
         if decided and self._world.behind:
             wanted.add(Wanted(identifiers=set(decided)))
         await self.load(wanted)
@@ -266,8 +275,10 @@ class Carrier:
         for index, segment in enumerate(segments(changes, self._world.policy.linking_purpose)):
             if index:
                 self._world.now += 1
+            marks = self._delivering.marks()
             await self._segment(segment, carried)
             self._note_versions(segment, carried)
+            await self._delivering.follow(segment, carried.outcomes[-len(segment) :], marks)
 
     def _note_versions(self, segment: Sequence[tuple[Change, Origin]], carried: Carried) -> None:
         """Note how profiles look now, and tell which audiences they are in that they were not, or no more."""
@@ -277,11 +288,17 @@ class Carrier:
     async def _segment(self, segment: Sequence[tuple[Change, Origin]], carried: Carried) -> None:
         if isinstance(segment[0][0], Decide):
             asked = [change for change, _ in segment if isinstance(change, Decide)]
-            carried.outcomes += decisions.decided(self._world, asked, self._stored, self._erased, self._new_id)
+            await self._delivering.load_owners(asked, self._stored)
+            carried.outcomes += decisions.decided(
+                self._world, asked, self._stored, self._erased, self._new_id, self._pseudonym
+            )
+            return
+        if isinstance(segment[0][0], deliveries.ACTS):
+            carried.outcomes += await self._delivering.carry_out(segment, self._stored, self._erased)
             return
         begun: list[Step | Outcome] = []
         for change, origin in segment:
-            assert not isinstance(change, Decide), "decisions have segments of their own"
+            assert not isinstance(change, Decide | deliveries.Acts), "these have segments of their own"
             begun.append(await self._begin(step_of(self._world, change, origin, self._new_id)))
         settled = Settlement(self._world.now, {}, {}, (), frozenset())
         if self._world.touched:
@@ -350,6 +367,8 @@ class Carrier:
                 version = outcome.kept.version
                 versions = {"policy_version": version, "former": outcome.former}
                 events.append({"type": "policy.activated", "profile_id": None, **versions})
+            elif isinstance(outcome, CutOverReceipt):
+                events += cutover.told(outcome)
             elif isinstance(outcome, StewardReceipt) and outcome.applied:
                 shown = sorted({grouping.profile_id for grouping in (*outcome.before, *outcome.after)})
                 events.append({"type": ASSERTION, "profile_id": None, "profiles": shown})

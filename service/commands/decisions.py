@@ -9,6 +9,7 @@ import orjson
 
 from service.commands.world import World
 from service.control.decide import decide, decision_json
+from service.control.ownership import Pseudonym, assign
 from service.model.changes import Decide, DecisionReceipt
 from service.model.identifiers import IdentifierKey
 from service.model.profile import Profile
@@ -34,12 +35,14 @@ def decided(
     stored: Mapping[IdentifierKey, Profile],
     erased: Collection[IdentifierKey],
     new_id: Callable[[str], str],
+    pseudonym: Pseudonym = str,
 ) -> list[DecisionReceipt]:
     """A decision for each, in order. Everything before them in the turn has been settled."""
     receipts = []
     for change in asked:
+        profile = profile_now(world, change.identifier, stored)
         decision = decide(
-            profile_now(world, change.identifier, stored),
+            profile,
             change.identifier,
             change.destination,
             change.purpose,
@@ -48,6 +51,14 @@ def decided(
             world.now,
             erased=change.identifier in erased,
         )
+        rule = world.policy.destinations.get(change.destination)
+        if rule is not None and rule.delivery is not None:
+            known = world.dispatch.assignments
+            owner, more = assign(
+                change.destination, rule.delivery, change.identifier, profile, known, pseudonym, world.now
+            )
+            world.dispatch.assign(more)
+            decision = replace(decision, owner=owner)
         decision_id = new_id("dec")
         body = orjson.dumps(decision_json(decision_id, decision)).decode()
         receipts.append(DecisionReceipt(decision_id, decision, body))

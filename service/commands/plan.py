@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from service.commands.capture import Capture
 from service.commands.desk import Deskwork
+from service.commands.dispatch import Dispatch
 from service.commands.world import Erasure, Version, World
 from service.model.cached import POLICY_KEY
 from service.model.changes import DecisionReceipt, Remembered, Revocation
@@ -107,6 +108,7 @@ class Plan:
     answers: list[StoredAnswer] = field(default_factory=list)
     drops: list[IdentifierKey] = field(default_factory=list)
     desk: Deskwork | None = None
+    dispatch: Dispatch | None = None
     capture: Capture | None = None
     memberships: list[tuple[ProfileId, list[str], list[str]]] = field(default_factory=list)
     reviews_more: int = 0
@@ -133,6 +135,7 @@ class Plan:
             or self.entries
             or self.ids
             or self.desk
+            or self.dispatch
             or self.capture
             or self.erasures
             or self.tombs
@@ -254,6 +257,10 @@ def plan_of(world: World) -> Plan:
     plan.memberships = _memberships(world)
     if world.desk.changed:
         plan.desk = world.desk
+    if world.dispatch.changed:
+        plan.dispatch = world.dispatch
+    plan.decisions += world.dispatch.decisions
+    plan.entries += [Entry(body) for body in world.dispatch.entries]
     if world.capture.changed:
         plan.capture = world.capture
     if world.desk.activated is not None:

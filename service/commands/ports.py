@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from service.commands.announce import Event
+from service.commands.dispatch import DispatchLoaded, DispatchWanted
 from service.commands.newcomers import Newcomers
 from service.commands.plan import Entry, Plan, StoredAnswer
 from service.commands.world import Erasure, Loaded, Wanted
@@ -76,6 +77,9 @@ class Turn(Protocol):
 
     async def load(self, wanted: Wanted, now: int) -> Loaded:
         """What `wanted` names, as it stands under the lock."""
+
+    async def dispatch(self, wanted: DispatchWanted) -> DispatchLoaded:
+        """What `wanted` names of deliveries, as it stands under the lock."""
 
     async def profiles(self, keys: Sequence[IdentifierKey]) -> dict[IdentifierKey, Profile]:
         """The profile of each identifier that is in one, as stored under the lock."""

@@ -22,6 +22,7 @@ from service.model.changes import (
     ResolveAnew,
     Revoke,
 )
+from service.model.delivery_changes import CutOver
 
 WHOLE_MAX = 128  # no turn is smaller than that
 
@@ -75,7 +76,7 @@ class Job:
     @property
     def alone(self) -> bool:
         """What was resolved ahead, a preview, an erasure, and a change of the policy that turns go by is by itself."""
-        activates = isinstance(next(iter(self.changes), None), ActivatePolicy)
+        activates = isinstance(next(iter(self.changes), None), ActivatePolicy | CutOver)
         return bool(self.newcomers) or self.is_preview or self.erases or activates
 
     @property

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from service.commands.capture import Capture
 from service.commands.desk import Deskwork
+from service.commands.dispatch import Dispatch
 from service.commands.dossiers import Dossiers
 from service.commands.loads import FOREVER as FOREVER
 from service.commands.loads import LinkEnd
@@ -66,6 +67,7 @@ class World:
 
     def __init__(self, policy: Policy, births: Births, now: int, seq: int, desk: Desk | None = None) -> None:
         self.desk = Deskwork(desk or Desk())
+        self.dispatch = Dispatch()
         self.capture = Capture()
         self.policy = policy
         self.dossiers = Dossiers(policy.matching.scorer if policy.matching else None)

@@ -23,7 +23,7 @@ from service.commands.plan import Entry, Plan, StoredAnswer, plan_of
 from service.commands.ports import Head, Journal, Ledger, OutcomeUnknown, Turn
 from service.commands.queue import Answered, Job, JobQueue, Render, Slice
 from service.commands.world import Erasure, Loaded, Wanted, World
-from service.errors import Erased, FabricError, IdempotencyKeyReused, Internal, NotYetEnforced, StoreUnavailable
+from service.errors import Busy, Erased, FabricError, IdempotencyKeyReused, Internal, NotYetEnforced, StoreUnavailable
 from service.model.changes import Change, DecisionReceipt, Origin, Receipt, Remembered
 from service.model.evidence import ConsentRecord
 from service.model.identifiers import IdentifierKey
@@ -99,6 +99,7 @@ class WritePath:
         self._last_seq = -1
         self._alone_since = 0
         self._stopping = False
+        self.committed: Callable[[set[str]], None] = lambda destinations: None
 
     # ---- life
 
@@ -131,7 +132,11 @@ class WritePath:
                 raise StoreUnavailable("The service is shutting down.")
         future: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()
         job = Job(changes, origin, render, future, self._clock.monotonic_s())
-        self._queue.put(job)
+        try:
+            self._queue.put(job)
+        except Busy:
+            self._metrics.refused.labels("queue").inc()
+            raise
         if remembered is not None:
             self._running[remembered.key] = job
             future.add_done_callback(lambda _: self._running.pop(remembered.key, None))
@@ -297,7 +302,7 @@ class WritePath:
             changes = [
                 (change, piece.job.origin) for piece in slices if piece.job not in replays for change in piece.changes
             ]
-            carrier = Carrier(turn, world, lambda prefix: f"{prefix}_{self._clock.random_token(15)}")
+            carrier = Carrier(turn, world, lambda prefix: f"{prefix}_{self._clock.random_token(15)}", self._pseudonym)
             carried = Carried()
             expired = await carrier.apply_due(carried) if head.due else 0
             await carrier.carry_out(changes, carried)
@@ -331,6 +336,8 @@ class WritePath:
             raise _Unsettled(attempt, plan.drops) from error
         self._last_seq = attempt.seq
         self._outbox.marked(marks)
+        if plan.dispatch is not None:
+            self.committed(plan.dispatch.wakes)
         if plan.drops or plan.events:
             self._outbox.owes(attempt.seq, plan.drops)
         self._metrics.region_size.observe(len(world.states))

@@ -242,6 +242,7 @@ class _Question:
 def decision_json(decision_id: str, decision: Decision) -> dict[str, object]:
     """A decision in the contract's shape."""
     used = decision.consent
+    owner = {} if decision.owner is None else {"owner": decision.owner}
     return {
         "decision_id": decision_id,
         "outcome": decision.outcome,
@@ -262,4 +263,5 @@ def decision_json(decision_id: str, decision: Decision) -> dict[str, object]:
         "policy_version": decision.policy_version,
         "decided_at": rfc3339(decision.decided_at),
         "valid_until": rfc3339(decision.valid_until),
+        **owner,
     }

@@ -20,6 +20,7 @@ from service.control.policy_capture import (
     unknown_names,
     webhook_mappings,
 )
+from service.control.policy_delivery import DeliveryBlock, compile_delivery
 from service.control.policy_events import EventsRules, event_rules, unknown_in_events
 from service.control.policy_matching import MatchingRules, matching_of
 from service.model.policy import (
@@ -148,6 +149,7 @@ class DestinationRule(_Strict):
     min_confidence: Confidence = 0.0
     otherwise: Otherwise | None = None
     traits: list[Annotated[str, StringConstraints(pattern=r"^(\*|[a-z][a-z0-9_]{0,63})$")]] = ["*"]
+    delivery: DeliveryBlock | None = None
 
 
 class AudienceRule(_Strict):
@@ -319,6 +321,7 @@ def _destination(name: str, rule: DestinationRule) -> Destination:
         rule.min_confidence,
         rule.otherwise.granularity if rule.otherwise is not None else None,
         frozenset(rule.traits),
+        compile_delivery(rule.delivery),
     )
 
 

@@ -88,6 +88,11 @@ SET v.identifier = $of.tombstone, v.reason = '', v.nameless = true
 _DELETE_CONSENTS: LiteralString = """
 MATCH (:Identifier {key: $of.key})-[:CONSENTED]->(c:Consent) DETACH DELETE c
 """
+# What was sent stays on record, without whom it was decided on, and without what it would be sent from.
+_BLANK_DELIVERIES: LiteralString = """
+UNWIND $of.ids AS id MATCH (d:Delivery) WHERE d.profile = id AND d.asked = $of.key
+SET d.asked = null, d.basis = null
+"""
 # Its links go with it, and what waited for a steward among them.
 _DELETE: LiteralString = """
 MATCH (i:Identifier {key: $of.key})
@@ -105,6 +110,7 @@ _BLANKS: Final = (
     _BLANK_REVOCATIONS,
     _DELETE_CONSENTS,
     ERASE_EVENTS,
+    _BLANK_DELIVERIES,
     _DELETE,
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, LiteralString
@@ -11,6 +12,7 @@ from neo4j import AsyncDriver, AsyncTransaction
 from neo4j.exceptions import DriverError, Neo4jError
 
 from service.commands.announce import profiles_in
+from service.commands.dispatch import DispatchLoaded, DispatchWanted
 from service.commands.newcomers import Newcomers
 from service.commands.plan import Entry, Plan, StoredAnswer
 from service.commands.ports import Head, OutcomeUnknown
@@ -18,6 +20,8 @@ from service.commands.world import Loaded, Wanted
 from service.control.tombstones import Tombstones
 from service.errors import StoreUnavailable
 from service.graph import audit, dossiers, erasing, models, newcomers, queries, records
+from service.graph.bounded import bounded
+from service.graph.deliveries import load_dispatch, write_dispatch
 from service.graph.events import WRITE_CAPTURE, load_capture, plan_capture, rows_of_capture
 from service.graph.policies import desk_of, load_desk, write_desk
 from service.model.changes import Remembered, Revocation
@@ -26,14 +30,23 @@ from service.model.identifiers import IdentifierKey, ProfileId
 from service.model.profile import Profile
 from service.model.state import IdentifierState
 
+_COMMIT_S_MAX = 12.0
 _PLAN_S_MAX = 120.0  # a second on an idle machine
 
 
 class GraphTurn:
     """One write transaction; see `service.commands.ports.Turn`."""
 
-    def __init__(self, transaction: AsyncTransaction, op: str, chain: audit.Chain, tombstones: Tombstones) -> None:
+    def __init__(
+        self,
+        transaction: AsyncTransaction,
+        op: str,
+        chain: audit.Chain,
+        tombstones: Tombstones,
+        deadline: asyncio.Timeout | None = None,
+    ) -> None:
         self._transaction = transaction
+        self._deadline = deadline
         self._op = op
         self._chain = chain
         self._tombstones = tombstones
@@ -161,6 +174,10 @@ class GraphTurn:
         if review is not None:
             loaded.reviews[link.link_id] = review
 
+    async def dispatch(self, wanted: DispatchWanted) -> DispatchLoaded:
+        """What `wanted` names of deliveries, as it stands under the lock."""
+        return await load_dispatch(self._rows, wanted)
+
     async def profiles(self, keys: Sequence[IdentifierKey]) -> dict[IdentifierKey, Profile]:
         """The profile of each identifier that is in one, as stored under the lock."""
         rows = await self._rows(queries.READ_PROFILES, asked=list(keys))
@@ -225,6 +242,8 @@ class GraphTurn:
         await self._run(queries.WRITE_MEMBERSHIPS, members)
         if plan.desk is not None:
             await write_desk(self._run, plan.desk, at)
+        if plan.dispatch is not None:
+            await write_dispatch(self._run, plan.dispatch, at)
         if plan.capture is not None:
             captured = rows_of_capture(plan.capture, at, self._tombstones)
             await (await self._transaction.run(WRITE_CAPTURE, {"capture": captured})).consume()
@@ -315,9 +334,12 @@ class GraphTurn:
 
     async def commit(self) -> None:
         """Make it true. Raises OutcomeUnknown where no answer came."""
+        if self._deadline is not None:
+            self._deadline.reschedule(None)
         try:
-            await self._transaction.commit()
-        except DriverError as error:  # the connection went; whether before or after the commit is not known
+            async with asyncio.timeout(_COMMIT_S_MAX):
+                await self._transaction.commit()
+        except (DriverError, TimeoutError) as error:  # the line is dead; whether before or after the commit, who knows
             raise OutcomeUnknown from error
         except Neo4jError as error:
             if error.is_retryable() or (error.code or "").startswith("Neo.DatabaseError"):
@@ -341,10 +363,11 @@ class GraphLedger:
     async def turn(self, op: str, timeout_s: float | None = None) -> AsyncIterator[GraphTurn]:
         """Begin a transaction; leaving without commit rolls back. Raises StoreUnavailable."""
         try:
-            async with self._driver.session(database=self._database) as session:
-                transaction = await session.begin_transaction(timeout=timeout_s or self._timeout_s)
+            limit_s = timeout_s or self._timeout_s
+            async with bounded(limit_s) as deadline, self._driver.session(database=self._database) as session:
+                transaction = await session.begin_transaction(timeout=limit_s)
                 try:
-                    yield GraphTurn(transaction, op, self._chain, self._tombstones)
+                    yield GraphTurn(transaction, op, self._chain, self._tombstones, deadline)
                 finally:
                     await transaction.close()
         except DriverError as error:
@@ -382,7 +405,8 @@ class GraphLedger:
     async def pending(self) -> dict[int, list[IdentifierKey]]:
         """Outbox entries whose drops are not known to be through. Raises StoreUnavailable."""
         try:
-            found = await self._driver.execute_query(queries.READ_PENDING, database_=self._database)
+            async with bounded(self._timeout_s):
+                found = await self._driver.execute_query(queries.READ_PENDING, database_=self._database)
         except (DriverError, Neo4jError) as error:
             raise StoreUnavailable("The graph can't be reached.") from error
         return {row["seq"]: [IdentifierKey(key) for key in row["drops"] or ()] for row in found.records}
@@ -390,6 +414,7 @@ class GraphLedger:
     async def mark(self, seqs: Sequence[int]) -> None:
         """Note that the cache drops of these outbox entries are through. Raises StoreUnavailable."""
         try:
-            await self._driver.execute_query(queries.MARK_DROPPED, {"rows": list(seqs)}, database_=self._database)
+            async with bounded(self._timeout_s):
+                await self._driver.execute_query(queries.MARK_DROPPED, {"rows": list(seqs)}, database_=self._database)
         except (DriverError, Neo4jError) as error:
             raise StoreUnavailable("The graph can't be reached.") from error

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from service.model.decision import Decision
+from service.model.delivery_changes import CutOver, DeliveryChange, DeliveryReceipts
 from service.model.events import EventReceipt, QuarantineEvent, RecordEvent, RegisterSchema, SchemaReceipt
 from service.model.evidence import Assertion, ConsentRecord, ConsentState, Link, Method, Reason, Verdict
 from service.model.identifiers import AssertionId, IdentifierKey, LinkId, ProfileId
@@ -278,9 +279,9 @@ Said = (
     | NoteAct
     | RecordChange
 )
-PolicyAct = DraftPolicy | ActivatePolicy | ResolveAnew | LookAgain | ModelChange
+PolicyAct = DraftPolicy | ActivatePolicy | ResolveAnew | LookAgain | ModelChange | CutOver
 Evidence = Said | PolicyAct
-Change = Evidence | Decide
+Change = Evidence | Decide | DeliveryChange
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,12 +294,13 @@ class Grouping:
 
 @dataclass(frozen=True, slots=True)
 class LinkReceipt:
-    """What became of an observed or retracted link."""
+    """What became of an observed or retracted link. Not `applied`: it had been retracted already."""
 
     link_id: LinkId
     status: Literal["linked", "withheld", "duplicate", "retracted"]
     reason: Reason | None = None
     profile_id: ProfileId | None = None
+    applied: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -396,6 +398,7 @@ Receipt = (
     | PassReceipt
     | TraitsReceipt
     | DiscloseReceipt
+    | DeliveryReceipts
     | EventReceipt
     | SchemaReceipt
     | ActReceipt

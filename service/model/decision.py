@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from service.model.delivery import Owner
 from service.model.identifiers import IdentifierKey, ProfileId
 from service.model.policy import Granularity
 
@@ -47,7 +48,10 @@ class ConsentUsed:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """An answer for one destination. `ok` is the reason of an allow and of nothing else; times in ms."""
+    """An answer for one destination. `ok` is the reason of an allow and of nothing else; times in ms.
+
+    `owner`: which path serves the person there, None where the service does not serve the destination itself.
+    """
 
     outcome: Verdict
     granularity: Granularity
@@ -62,3 +66,4 @@ class Decision:
     identifiers: tuple[Given, ...] = ()
     traits: dict[str, object] = field(default_factory=dict)
     audiences: tuple[str, ...] = ()
+    owner: Owner | None = None

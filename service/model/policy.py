@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from service.model.capture import SignalMappings, WebhookMapping
+from service.model.delivery import DeliveryRule
 from service.model.events import EventRules
 from service.model.records import Matching
 
@@ -71,6 +72,7 @@ class Destination:
     min_confidence: float = 0.0
     otherwise: Granularity | None = None
     traits: frozenset[str] = frozenset({"*"})
+    delivery: DeliveryRule | None = None
 
     def sees(self, trait: str) -> bool:
         """Whether it may have a trait of this name."""

@@ -396,13 +396,13 @@ def _grant(world: World, carrier: Carrier, grants: list[Grant]) -> list[Outcome]
     def step(act: Grant) -> Step:
         yield from record_consents(world, act.identifier, [act.record])
         yield SETTLE
-        return SweepReceipt(0, False)
+        return SweepReceipt(0)
 
     outcomes = []
     for act in grants:
         finished(carrier.load(Wanted(identifiers={act.identifier})))
         finished(carrier._begin(step(act)))
-        outcomes.append(Outcome(SweepReceipt(0, False)))
+        outcomes.append(Outcome(SweepReceipt(0)))
     finished(carrier._settle())
     note_versions(world)
     return outcomes

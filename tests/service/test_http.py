@@ -8,11 +8,13 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.service.conftest import BODY_BYTES_MAX
+from tests.service.delivery_tour import tour_of_deliveries
 from tests.service.instances import ROLES, Api, Instance, Json, Reply, fresh, link, named, refused
 
 LOOKS_UP = {"activation", "steward"}
@@ -78,6 +80,20 @@ MAY = {
     ("POST", "/v1/opendsr/requests"): {"privacy"},
     ("GET", "/v1/opendsr/requests/{request_id}"): {"privacy"},
     ("GET", "/v1/opendsr/requests/{request_id}/results"): {"privacy"},
+    ("GET", "/v1/deliveries"): {"privacy"},
+    ("GET", "/v1/deliveries/{delivery_id}"): {"privacy"},
+    ("POST", "/v1/deliveries/{delivery_id}/retry"): set(),
+    ("POST", "/v1/deliveries/preview"): set(),
+    ("GET", "/v1/destinations"): set(),
+    ("POST", "/v1/destinations/{name}/pause"): set(),
+    ("POST", "/v1/destinations/{name}/resume"): set(),
+    ("POST", "/v1/legacy/{destination}"): {"collector"},
+    ("GET", "/v1/reconciliation/{destination}"): set(),
+    ("POST", "/v1/reconciliation/{destination}/explanations"): set(),
+    ("GET", "/v1/cutovers/{destination}"): set(),
+    ("POST", "/v1/cutovers/{destination}"): set(),
+    ("POST", "/v1/cutovers/{destination}/rollback"): set(),
+    ("GET", "/v1/proof"): set(),
     ("GET", "/v1/audit"): {"privacy"},
     ("GET", "/v1/audit/verify"): {"privacy"},
 }
@@ -341,7 +357,7 @@ async def records_tour(api: Api) -> None:
         assert found.status == 200
 
 
-async def test_every_documented_success_has_been_seen(api: Api) -> None:
+async def test_every_documented_success_has_been_seen(api: Api, tmp_path: Path) -> None:
     """One tour of the service; whatever is documented to succeed has to succeed once, in the documented shape."""
     a, b, c, d = fresh(), fresh("device_id"), fresh(), fresh("cookie_id")
     home = fresh("household_id")
@@ -397,6 +413,7 @@ async def test_every_documented_success_has_been_seen(api: Api) -> None:
     assert (await api.post(f"/v1/quarantine/{wrong['quarantine_id']}/resubmit", event)).status == 200
     schema = {"type": f"tour_{a[-8:]}", "version": "1-0-0", "schema": {"type": "object"}}
     assert (await api.post("/v1/schemas", schema)).status == 201
+    await tour_of_deliveries(api, tmp_path)
     tour = {
         ("GET", "/v1/quality"): "/v1/quality",
         ("GET", "/v1/replays"): "/v1/replays?limit=1",
@@ -429,7 +446,11 @@ async def test_every_documented_success_has_been_seen(api: Api) -> None:
     for operation in documented & set(tour):
         assert (await api.call("GET", tour[operation])).status == 200
     seen = {(method, path) for method, path, status in api.document.seen if status in (200, 201, 202)}
-    assert documented - seen <= {("POST", "/v1/reviews/{review_id}"), *SIGNED}
+    assert documented - seen <= {
+        ("POST", "/v1/reviews/{review_id}"),
+        ("POST", "/v1/deliveries/{delivery_id}/retry"),
+        *SIGNED,
+    }
 
 
 async def test_links_in_every_state_are_shown_as_documented(api: Api) -> None:

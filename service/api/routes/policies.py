@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 import orjson
@@ -26,8 +27,9 @@ from service.api.policy_schemas import (
 from service.api.reading import Sent, body_of, caller_of, open_to, origin_of, read_as, services_of
 from service.api.render import Json, one, respond, respond_answered
 from service.clock import monotonic_s
-from service.control.policy_document import PolicyDocument, compile_policy, policy_schema, read_policy
-from service.errors import Invalid, UnknownPolicy
+from service.control.policy_delivery import wrong_in_surroundings
+from service.control.policy_document import NAME, PolicyDocument, compile_policy, policy_schema, read_policy
+from service.errors import FieldError, Invalid, UnknownPolicy
 from service.model.changes import ActivatePolicy, DraftPolicy
 from service.model.policy_versions import Pass, PolicyVersion
 from service.model.times import rfc3339
@@ -113,7 +115,13 @@ def _document_of(sent: Sent) -> PolicyDocument:
     try:
         return read_policy(sent.content)
     except ValidationError as error:
-        raise invalid(error, sent.content) from None
+        raise invalid(error, sent.content, _destinations_in(sent.content)) from None
+
+
+def _destinations_in(content: object) -> list[str]:
+    """Names of destinations, which are an admin's own and may be repeated."""
+    named = content.get("destinations") if isinstance(content, dict) else None
+    return [name for name in named if re.fullmatch(NAME, name)] if isinstance(named, dict) else []
 
 
 async def _require_model(document: PolicyDocument, services: Services) -> None:
@@ -132,8 +140,13 @@ async def post_policy(request: Request) -> Response:
     caller = caller_of(request, ADMIN)
     sent = await body_of(request)
     document = _document_of(sent)
+    compiled = compile_policy(document, 0)
+    rules = {name: destination.delivery for name, destination in compiled.destinations.items()}
+    around = services_of(request).delivery.surroundings
+    if wrong := [FieldError(*one) for one in wrong_in_surroundings(rules, around)]:
+        raise Invalid(errors=wrong)
     await _require_model(document, services_of(request))
-    change = DraftPolicy(orjson.dumps(sent.content).decode(), compile_policy(document, 0))
+    change = DraftPolicy(orjson.dumps(sent.content).decode(), compiled)
 
     def shape(receipt: Any) -> Json:
         return {**_policy_json(receipt.kept), "failing": list(receipt.failing)}

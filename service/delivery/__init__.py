@@ -1,0 +1,1 @@
+"""The loop that sends: the only user of outbound HTTP."""
