@@ -268,7 +268,7 @@ class Replayer:
 
     async def _end(self, run: _Run) -> None:
         """Correct what no event speaks for any more, and say that it is over."""
-        more: dict[str, Any] = {"state": "completed"}
+        more: dict[str, Any] = {"state": "completed", "total": run.replay.total}
         if run.replay.corrects:
             gone = [link_id for link_id in run.gone if await self._rests_on_these(link_id, run.replay)]
             if run.preview is not None:

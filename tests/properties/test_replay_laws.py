@@ -6,13 +6,17 @@ in the graph and its journal alone.
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from service.commands.ports import Turn
+from service.commands.replay_preview import Preview
 from service.control.link_ids import link_ids_under
 from service.control.policy_document import compile_policy
 from service.events.canonical import keyed_under
@@ -24,7 +28,7 @@ from service.model.events import CanonicalEvent, RecordEvent
 from service.model.identifiers import IdentifierKey
 from service.model.times import rfc3339
 from service.record.layout import as_table, event_of
-from tests.properties.ledger import DAY, Act, Bench, Outcome, World
+from tests.properties.ledger import DAY, Act, Bench, Outcome, World, readable_birth
 
 POLICY = compile_policy(orjson.loads((Path(__file__).parents[2] / "service/policies/default.json").read_bytes()), 1)
 SCHEMAS = compiled_builtin()
@@ -107,3 +111,23 @@ def test_replaying_everything_into_an_empty_graph_gives_the_same(
         second.turn(*replayed[start : start + again])  # type: ignore[arg-type]
     assert second.ledger.profiles == first.ledger.profiles and second.story() == first.story()
     assert [(e.key, e.digest) for e in second.captured] == [(e.key, e.digest) for e in first.captured]
+
+
+async def test_a_preview_tells_what_taking_a_link_back_would_split() -> None:
+    bench, login = EventBench(), {"namespace": "login_id", "value": "l"}
+    nothing = {"day": 3, "source": "web", "plan": None, "consent": None}
+    wrong = change(0, {"identifiers": [PEOPLE[0], login], **nothing})
+    right = change(1, {"identifiers": [PEOPLE[0], DEVICES[0]], **nothing})
+    bench.turn(wrong, right)
+
+    @asynccontextmanager
+    async def look() -> AsyncIterator[Turn]:
+        yield cast(Turn, bench.ledger)
+
+    preview = Preview(look, POLICY, readable_birth, lambda: NOW + DAY)
+    assert await preview.carry([right]) == {"applied": 1}
+    await preview.retract([wrong.links[0].link_id])
+    report = preview.report([wrong.links[0].link_id])
+    assert report["profiles"] == {"merged": 0, "split": 1, "unchanged": 0} and report["complete"] is True
+    assert report["links"] == {"new": 0, "changed": 1, "unsupported": 1}
+    assert len(bench.ledger.profiles) == 1, "nothing is changed by it"
