@@ -131,9 +131,15 @@ def fitted(
     if households:
         three = _settled(patterns, randoms, total, records, records)
         gain = three.likelihood(patterns, total) - mixture.likelihood(patterns, total)
-        mixture = three if gain >= HOUSEHOLDS_GAIN_MIN else mixture.with_households(_HALF_A_PAIR / total)
+        needed = gain >= HOUSEHOLDS_GAIN_MIN or not _are_persons(mixture)
+        mixture = three if needed else mixture.with_households(_HALF_A_PAIR / total)
     chance = by_chance(by_random.levels, mixture.posterior(randoms)[randoms.of, UNRELATED])
     return Fitted(mixture, mixture.posterior(patterns)[patterns.of], blocked.levels, chance, rarity)
+
+
+def _are_persons(mixture: Mixture) -> bool:
+    """Whether what is taken for one person mostly agrees on given name, and on birth date."""
+    return bool((mixture.tables[SAME, PERSONAL, -2:].sum(axis=1) >= 0.5).all())
 
 
 def _settled(patterns: Patterns, randoms: Patterns, total: float, records: int, households: int) -> Mixture:
@@ -174,7 +180,7 @@ def refused(found: Fitted, expected: float) -> Refused | None:
     if expected < MATCHES_MIN:
         return Refused(f"{expected:.0f} pairs of one person are expected; at least {MATCHES_MIN} are needed", expected)
     same, household = found.mixture.tables[SAME, PERSONAL, -1], found.mixture.tables[HOUSEHOLD, PERSONAL, -1]
-    if not (same > household).all():
+    if not (same > household).all() or not _are_persons(found.mixture):
         return Refused(
             "the classes are swapped: households agree more on given name or birth date than persons", expected
         )
