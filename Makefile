@@ -10,8 +10,8 @@ DEV := $(VENV)/.installed-dev
 BENCH := $(VENV)/.installed-bench
 
 .DEFAULT_GOAL := run
-.PHONY: run proof test scenarios-http lint bench bench-large lock clean migrate-status stores env backup restore import export \
-	schema-check
+.PHONY: run proof test faults fuzz audit sbom scenarios-http lint bench bench-large lock clean migrate-status stores env backup \
+	restore import export schema-check
 
 # `exec` lets signals reach the service itself.
 run: $(STAMP)
@@ -31,7 +31,7 @@ backup: $(STAMP)
 restore: $(STAMP)
 	@exec $(BIN)/python -m service restore $(FROM)
 
-# make import FILE=links.csv [MAP=map.json] [KIND=links] [ERRORS=file.jsonl] · make export DIR=folder
+# make import FILE=links.csv [MAP=map.json] [KIND=links|events] [ERRORS=file.jsonl] · make export DIR=folder
 import: $(STAMP)
 	@exec $(BIN)/python -m service import "$(FILE)" $(if $(MAP),--map "$(MAP)") $(if $(KIND),--kind "$(KIND)") \
 		$(if $(ERRORS),--errors "$(ERRORS)")
@@ -65,6 +65,23 @@ bench: $(BENCH)
 # What a million identifiers cost beside fifty thousand: about an hour.
 bench-large: $(BENCH)
 	@exec env LARGE=1 $(BIN)/python -m tests.bench
+
+# The service under faults, on stores of its own: make faults MINUTES=30 SEED=7 [ONLY="kill neo4j,cut connection"]
+faults: $(DEV)
+	@exec env MINUTES="$(MINUTES)" SEED="$(SEED)" ONLY="$(ONLY)" CURE_OFF="$(CURE_OFF)" $(BIN)/python -m tests.faults
+
+# Schemathesis with all its checks on a running instance: make fuzz BASE_URL=http://127.0.0.1:8080 API_KEY=…
+fuzz: $(DEV)
+	@exec env BASE_URL="$(BASE_URL)" API_KEY="$(API_KEY)" $(BIN)/python -m tests.fuzz --max-examples $(or $(EXAMPLES),200)
+
+# Known vulnerabilities of the locked packages (asks the advisory database), and what the service is made of.
+audit: $(DEV)
+	@exec $(BIN)/pip-audit --disable-pip --require-hashes -r requirements.lock
+
+sbom: $(DEV)
+	@mkdir -p build
+	@$(BIN)/cyclonedx-py requirements --output-reproducible --of JSON -o build/sbom.json requirements.lock
+	@echo "build/sbom.json"
 
 env: $(DEV)
 

@@ -22,12 +22,16 @@ from service.api.body import parse_json
 from service.api.context import Health, Services
 from service.api.items import consent_item, link_item
 from service.api.joined import JoinedProtocol
+from service.api.routes.events import read_events
 from service.api.webhook_signature import WebhookKeys
 from service.assembly.delivery import delivering
 from service.assembly.events import event_services
+from service.assembly.guarding import guarding
+from service.assembly.limits import cache_limits, write_limits
 from service.assembly.matching import MatchingAssembly
+from service.assembly.record import Recording, replay_desk, start_quality, start_recording
 from service.cache.profiles import ProfileCache
-from service.clock import SystemClock, random_bytes
+from service.clock import SteeredClock, SystemClock, random_bytes
 from service.commands.account import pseudonyms_under
 from service.commands.checkpoints import CheckedAudit, Checkpoints, hold_against
 from service.commands.explain import Explainer
@@ -41,9 +45,11 @@ from service.commands.outbox import Outbox
 from service.commands.physical import Physical
 from service.commands.policies import Policies
 from service.commands.policy_examples import failing_examples
+from service.commands.prober import Prober
 from service.commands.refreshing import Refresher
 from service.commands.sealing import Sealer
 from service.commands.simulate import Simulator
+from service.commands.steering import Steering
 from service.commands.sweep import Sweeper
 from service.commands.timely import Timely
 from service.commands.write_path import WriteLimits, WritePath
@@ -58,7 +64,7 @@ from service.graph.audit import Chain
 from service.graph.audit_reader import GraphAudit
 from service.graph.bulk import GraphBulk
 from service.graph.chain_ends import GraphChainEnds
-from service.graph.driver import AsyncDriver, answers, open_driver
+from service.graph.driver import AsyncDriver, answers, open_driver, shared_time
 from service.graph.founding import Founding
 from service.graph.ledger import GraphLedger
 from service.graph.newcomers import rows_of
@@ -80,6 +86,8 @@ from service.local.secrets import api_keys, identity_key, webhook_secrets
 from service.resolution.profile_ids import births_under
 from service.settings import MIGRATIONS_FOLDER, Settings
 from service.telemetry import METRICS, configure_logs
+from service.tls import tls_options
+from service.volume.events import EventMeans, import_events
 from service.volume.exporting import Source, export_tables
 from service.volume.importing import Means, Request, import_rows
 from service.volume.restoring import Target, restore_export
@@ -157,7 +165,7 @@ async def assembled(
     settings: Settings, stores: Stores, say: Say, limits: WriteLimits | None = None
 ) -> AsyncIterator[Assembled]:
     """An instance on these stores: migrated, with its write path running. Leaving ends what it started."""
-    clock = SystemClock()
+    clock = SteeredClock()
     secret = identity_key(settings).encode()
     keyring = Keyring(api_keys(settings), secret)
     webhook_keys = WebhookKeys(webhook_secrets(settings))
@@ -166,19 +174,25 @@ async def assembled(
         stores.neo4j_user,
         stores.neo4j_password,
         acquisition_timeout_ms=settings.acquisition_timeout_ms,
+        connections_max=settings.graph_connections_max,
     )
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(driver.close)
         database = stores.neo4j_database
         founding = Founding(driver, database)
         await _prepare(settings, driver, database, founding, say)
-        cache = ProfileCache(stores.redis_url, now_ms=clock.now_ms, random_bytes=random_bytes)
+        steering = Steering(clock, lambda: shared_time(driver, database), METRICS)
+        await steering.start()
+        stack.push_async_callback(steering.stop)
+        cache = ProfileCache(
+            stores.redis_url, now_ms=clock.now_ms, random_bytes=random_bytes, limits=cache_limits(settings)
+        )
         stack.push_async_callback(cache.close)
         await cache.start()
         matching = MatchingAssembly(settings, secret, driver, database)
         policies = Policies(GraphPolicies(driver, database), cache, matching.equip)
         await policies.current()
-        reader = GraphReader(driver, database)
+        reader = GraphReader(driver, database, timeout_ms=settings.read_timeout_ms)
         sealed = SqliteSealed(settings.sealed_dir or settings.data_dir / SEALED_FOLDER)
         stack.callback(sealed.close)
         archive = GraphArchive(driver, database, sealed)
@@ -200,7 +214,7 @@ async def assembled(
             pseudonyms_under(secret),
             clock,
             METRICS,
-            limits,
+            limits or write_limits(settings),
             journal=journal,
             erased=physical.erased,
         )
@@ -210,6 +224,8 @@ async def assembled(
         follower = Follower(write_path, policies.store)
         refresher = Refresher(write_path, policies, clock)
         lookup = Lookup(cache, timely, policies, clock, METRICS)
+        capture = event_services(driver, database, secret, link_ids_under(secret))
+        recording = Recording(driver, database, write_path, policies, clock, capture, ledger.look, births_under(secret))
         audit = CheckedAudit(GraphAudit(driver, database, chain, sealed), ends, vouched)
         delivery = delivering(settings, driver, database, clock, policies, write_path, reader, archive, audit)
         services = Services(
@@ -236,7 +252,9 @@ async def assembled(
             Simulator(policies, ledger.look, births_under(secret), clock),
             GraphRequests(driver, database),
             delivery.parts,
-            event_services(driver, database, secret, link_ids_under(secret)),
+            capture,
+            replay_desk(recording),
+            await start_quality(stack, recording),
             matched,
         )
         seq = await founding.seq()
@@ -269,13 +287,18 @@ async def assembled(
         gauges = Gauges(archive.count_open_reviews, METRICS)
         gauges.start()
         stack.push_async_callback(gauges.stop)
+        prober = Prober(cache, lookup.recent, lookup.past_cache, METRICS)
+        prober.start()
+        stack.push_async_callback(prober.stop)
         sealer = Sealer(GraphStretches(driver, database), sealed, settings.keep_days * 86_400_000)
         if settings.seals:
             sealer.start()
             stack.push_async_callback(sealer.stop)
+        start_recording(stack, recording, settings.record_uri)
         if settings.delivers:
             await delivery.start(stack)
-        app = create_app(services, request_ids(clock.random_token(6)))
+        guarded = await stack.enter_async_context(guarding(settings, stores.redis_url, keyring, secret))
+        app = create_app(services, request_ids(clock.random_token(6)), guarded)
         yield Assembled(app, services, policies, cache, founding, GraphBulk(driver, database, ledger))
 
 
@@ -361,6 +384,10 @@ async def import_file(settings: Settings, request: Request, say: Say) -> None:
     async with beside(settings, say) as (joined, stores, instance):
         if request.is_export:
             await restore_export(request.file, await target_of(instance), say)
+        elif request.kind == "events":
+            services = instance.services
+            means = EventMeans(services.write_path, lambda sent: read_events(services, sent), _read_line)
+            await import_events(request.file, means, say)
         else:
             await import_rows(request, await means_of(joined, stores, instance), say)
 
@@ -392,6 +419,7 @@ async def _serve_until_told(
         date_header=False,
         timeout_graceful_shutdown=_DRAIN_S,
         backlog=2048,
+        **tls_options(settings),
     )
     server = _Server(config)
     serving = asyncio.create_task(server.serve(sockets=[listening]))

@@ -160,6 +160,32 @@ def back_up(to: Annotated[Path, typer.Argument(help="the archive to write, .tar.
     _carry_out(command)
 
 
+@app.command("new-key")
+def new_key(
+    roles: Annotated[list[str], typer.Argument(help="activation, collector, steward, privacy, admin")],
+    name: Annotated[str, typer.Option(help="whose it is")] = "",
+    days: Annotated[int, typer.Option(help="until it expires; 0: never")] = 90,
+) -> None:
+    """Makes a key: prints it once, and the entry for KEYS_FILE, which holds only its digest."""
+    import hashlib
+
+    import orjson
+
+    from service.clock import now_ms, random_token
+    from service.model.times import rfc3339
+    from service.settings import ROLES
+
+    if unknown := set(roles) - set(ROLES):
+        _complain(f"no such role: {', '.join(sorted(unknown))}; roles are {', '.join(ROLES)}")
+        raise typer.Exit(2)
+    key = random_token(24)
+    entry: dict[str, object] = {"name": name, "sha256": hashlib.sha256(key.encode()).hexdigest(), "roles": roles}
+    if days > 0:
+        entry["expires_at"] = rfc3339(now_ms() + days * 86_400_000)
+    say(f"key, shown only now: {key}")
+    say(f"entry for KEYS_FILE: {orjson.dumps(entry).decode()}")
+
+
 @app.command("accept-restore")
 def accept_restore() -> None:
     """Says that an older graph was put back with Neo4j's own tools: the next start does not take it for a cut audit."""
@@ -192,7 +218,7 @@ def put_back(archive: Annotated[Path, typer.Argument(help="an archive made by ba
 def import_(
     file: Annotated[Path, typer.Argument(help="CSV, NDJSON or Parquet, or the folder of an export")],
     columns: Annotated[Path | None, typer.Option("--map", help="JSON file that maps columns")] = None,
-    kind: Annotated[str | None, typer.Option(help="links, consents or assertions")] = None,
+    kind: Annotated[str | None, typer.Option(help="links, consents, assertions or events")] = None,
     errors: Annotated[Path | None, typer.Option(help="where refused rows are written down")] = None,
 ) -> None:
     """Brings links or consents in from a file; goes on where an interrupted import of the same file ended."""

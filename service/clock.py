@@ -54,3 +54,28 @@ class SystemClock:
     def random_token(self, nbytes: int = 16) -> str:
         """`nbytes` of unguessable bytes as URL-safe text."""
         return random_token(nbytes)
+
+
+class SteeredClock(SystemClock):
+    """The clock of this machine, put right by another one that all instances share: the graph's.
+
+    Withdrawals are dated, and one that is dated ahead is refused; so an instance whose own clock is minutes behind must
+    not be the one that says what is ahead.
+    """
+
+    def __init__(self) -> None:
+        self.off_ms = 0
+
+    def now_ms(self) -> int:
+        """Milliseconds since the epoch, UTC, by the shared clock as it was seen last."""
+        return now_ms() + self.off_ms
+
+    def steer(self, shared_ms: int, began_s: float, ended_s: float) -> None:
+        """The shared clock said `shared_ms` at some moment between `began_s` and `ended_s` (monotonic).
+
+        What is not more than the question took, and a tenth of a second, is no difference: then nothing is put right.
+        """
+        took_ms = (ended_s - began_s) * 1000
+        since_ms = (monotonic_s() - ended_s) * 1000 + took_ms / 2
+        off_ms = round(shared_ms + since_ms) - now_ms()
+        self.off_ms = off_ms if abs(off_ms) > took_ms + 100 else 0

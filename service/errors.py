@@ -16,7 +16,7 @@
     ├── Unknown                      nothing of that name
     │   ├── UnknownIdentifier, UnknownProfile, UnknownLink, UnknownAssertion, UnknownReview, UnknownRevocation,
     │   │   UnknownDecision, UnknownPolicy, UnknownAudience, UnknownEvent, UnknownQuarantined, UnknownSchema,
-    │   │   UnknownDelivery, UnknownDestination, UnknownRecord, UnknownModel
+    │   │   UnknownDelivery, UnknownDestination, UnknownRecord, UnknownModel, UnknownReplay
     │   ├── UnknownProvider, UnknownSubjectRequest
     ├── Erased                       there was an answer, and it named a person who is erased
     ├── Conflict                     against what is in force now
@@ -270,6 +270,13 @@ class UnknownEvent(Unknown):
     says = "There is no event of this source and id."
 
 
+class UnknownReplay(Unknown):
+    """No replay of this id."""
+
+    code = "unknown_replay"
+    says = "There is no replay of this id."
+
+
 class UnknownQuarantined(Unknown):
     """Nothing in quarantine under this id."""
 
@@ -485,6 +492,10 @@ class RateLimited(NotNow):
 
     code = "rate_limited"
     says = "This key sends more requests than it may. Send the request again later."
+
+    def __init__(self, wait_s: int = 1) -> None:
+        super().__init__()
+        self.retry_after_s = wait_s
 
 
 class NotYetEnforced(NotNow):

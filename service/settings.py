@@ -129,6 +129,11 @@ class Settings(BaseSettings):
     port: int = Field(8080, ge=0, le=65_535, description="port to serve on; 0 takes a free one")
     sample: bool = Field(True, description="load the sample into an empty graph")
     api_keys: ApiKeys = Field(None, repr=False, description="JSON object, key to list of roles; generated if not set")
+    keys_file: _Folder | None = Field(None, description="JSON file of more keys, as digests; read again as it changes")
+    rate_limit: int = Field(0, ge=0, description="requests a second that one key may send, over all instances; 0: any")
+    unknown_per_minute: int = Field(
+        60_000, ge=0, description="identifiers nobody knows that one key may look up in a minute; 0: any"
+    )
     webhook_secrets: WebhookSecrets = Field(
         None, repr=False, description="JSON object, provider to list of secrets; generated if not set"
     )
@@ -152,6 +157,9 @@ class Settings(BaseSettings):
     checkpoint_every: int = Field(
         1_000, ge=1, le=1_000_000, description="audit entries from one checkpoint to the next"
     )
+    tls_cert_file: _Folder | None = Field(None, description="certificate chain to serve HTTPS with, PEM")
+    tls_key_file: _Folder | None = Field(None, description="private key of that certificate, PEM")
+    tls_client_ca_file: _Folder | None = Field(None, description="only clients with a certificate of these are served")
     max_body_bytes: int = Field(8 << 20, ge=1 << 10, le=1 << 30, description="largest request body, in bytes")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least severe log line written")
 
@@ -188,6 +196,10 @@ class Settings(BaseSettings):
         description="days that audit, feed and past states stay in the graph; 0 moves nothing",
     )
 
+    events_uri: str | None = Field(
+        None, min_length=1, description="the record of events: a folder or s3://bucket/prefix; DATA_DIR/events"
+    )
+
     # ---- stores of one's own
 
     neo4j_uri: str | None = Field(None, description="use this Neo4j instead of a local one")
@@ -212,11 +224,26 @@ class Settings(BaseSettings):
     transaction_timeout_ms: int = Field(10_000, ge=100, description="longest transaction, ms")
     lock_timeout_ms: int = Field(5_000, ge=100, description="longest wait for a lock in the graph, ms")
     acquisition_timeout_ms: int = Field(5_000, ge=100, description="longest wait for a connection to the graph, ms")
+    read_timeout_ms: int = Field(5_000, ge=100, description="longest read in the graph for a look-up, ms")
+    graph_connections_max: int = Field(32, ge=4, le=1_000, description="connections to the graph of one instance")
+
+    # ---- limits of one instance
+
+    redis_timeout_ms: int = Field(250, ge=10, description="longest wait for an answer of Redis, ms")
+    drop_timeout_ms: int = Field(1_500, ge=10, description="longest wait until cached values are dropped, ms")
+    retry_budget_ms: int = Field(20_000, ge=0, description="how long a change is tried while the graph is away, ms")
+    queue_changes_max: int = Field(50_000, ge=1, description="changes that may wait for a turn; more are refused, 503")
+    requests_max: int = Field(2_000, ge=1, description="requests under way in one instance; more are refused, 503")
+    request_timeout_ms: int = Field(60_000, ge=100, description="longest time for one request, ms")
 
     @model_validator(mode="after")
     def _fits_together(self) -> Settings:
         if self.neo4j_uri is not None and self.identity_key is None:
             raise ValueError("IDENTITY_KEY is required with NEO4J_URI: set it to the key that this graph was made with")
+        if (self.tls_cert_file is None) != (self.tls_key_file is None):
+            raise ValueError("TLS_CERT_FILE and TLS_KEY_FILE belong together")
+        if self.tls_client_ca_file is not None and self.tls_cert_file is None:
+            raise ValueError("TLS_CLIENT_CA_FILE needs TLS_CERT_FILE and TLS_KEY_FILE")
         if self.lock_timeout_ms > self.transaction_timeout_ms:
             raise ValueError("LOCK_TIMEOUT_MS must not be longer than TRANSACTION_TIMEOUT_MS")
         return self
@@ -225,6 +252,13 @@ class Settings(BaseSettings):
     def seals(self) -> bool:
         """Whether old rows are moved: with a Neo4j of one's own only to a folder that was named for it."""
         return self.keep_days > 0 and (self.neo4j_uri is None or self.sealed_dir is not None)
+
+    @property
+    def record_uri(self) -> str | None:
+        """Where events are recorded; with a Neo4j of one's own only where a place was named: all instances share it."""
+        if self.events_uri is not None:
+            return self.events_uri
+        return str(self.data_dir / "events") if self.neo4j_uri is None else None
 
 
 def load_settings(given: Mapping[str, object] | None = None) -> Settings:

@@ -13,7 +13,7 @@ import logging
 import re
 import sys
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import Any, Final, TextIO
 
 import orjson
@@ -27,7 +27,7 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
-from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 # ---- logs
 
@@ -240,6 +240,20 @@ class HttpTally:
         yield timed
 
 
+class _LastUsed:
+    """When each caller was last let in, by its name, which reveals nothing of the key. `used`: name → ms."""
+
+    def __init__(self, used: Callable[[], Mapping[str, int]]) -> None:
+        self._used = used
+
+    def collect(self) -> Iterator[Metric]:
+        """What the registry asks for at each scrape."""
+        family = GaugeMetricFamily("fabric_key_last_used_seconds", "When a key was last used.", labels=("caller",))
+        for caller, at_ms in self._used().items():
+            family.add_metric((caller,), at_ms / 1000)
+        yield family
+
+
 class Metrics:
     """Everything that is measured, named in one place. Times are seconds, sizes are counts."""
 
@@ -248,6 +262,8 @@ class Metrics:
         ProcessCollector(registry=r)
         self.http = HttpTally()
         r.register(self.http)
+        self.keys_last_used: Callable[[], Mapping[str, int]] = dict
+        r.register(_LastUsed(lambda: self.keys_last_used()))
 
         # Write path. `outcome`: committed, rolled_back, unknown. `lane`: revocation, decision, ordinary, background.
         self.turns = Counter("fabric_turns_total", "Write transactions.", ("outcome",), registry=r)
@@ -258,16 +274,52 @@ class Metrics:
         self.queue_length = Gauge("fabric_queue_length", "Changes waiting for a turn.", ("lane",), registry=r)
         self.queue_age_seconds = Gauge("fabric_queue_age_seconds", "Age of the oldest one waiting.", registry=r)
 
+        # `why`: requests (too many under way), queue (too many changes waiting), time, rate (of one key), unknown.
+        self.refused = Counter("fabric_refused_total", "Requests refused to keep within bounds.", ("why",), registry=r)
+        self.requests_under_way = Gauge("fabric_requests_under_way", "Requests being answered.", registry=r)
+
         # Read path: bound once, since a look-up can't afford to find its label each time.
         lookups = Counter("fabric_lookups_total", "Identifiers looked up.", ("cache",), registry=r)
         self.lookup_hit = lookups.labels("hit")
         self.lookup_miss = lookups.labels("miss")
         self.lookup_bypass = lookups.labels("bypass")
 
+        self.lookups_unknown = Counter(
+            "fabric_lookups_unknown_total", "Identifiers looked up that nobody knows.", ("caller",), registry=r
+        )
+
+        self.probe_compared = Counter(
+            "fabric_probe_compared_total", "Cached answers held against the graph.", registry=r
+        )
+        self.probe_disagreements = Counter(
+            "fabric_probe_disagreements_total", "Cached answers that are not what the graph says.", registry=r
+        )
+
         # `result`: applied, duplicate, or the code of the error it was refused with.
         self.webhooks = Counter("fabric_webhooks_total", "Webhooks taken.", ("provider", "result"), registry=r)
 
+        self.clock_off_seconds = Gauge(
+            "fabric_clock_off_seconds", "What the own clock is behind the graph's.", registry=r
+        )
         self.reviews_open = Gauge("fabric_reviews_open", "Links that wait for a steward.", registry=r)
+        stream = ("source", "type")
+        self.events = Counter("fabric_events_total", "Events by what became of them.", (*stream, "status"), registry=r)
+        self.event_violations = Counter(
+            "fabric_event_violations_total", "Quarantined events by what was wrong.", (*stream, "code"), registry=r
+        )
+        # `mark`: no_identifier, no_consent, late, skewed.
+        self.event_marks = Counter(
+            "fabric_event_marks_total", "Accepted events by mark.", (*stream, "mark"), registry=r
+        )
+        self.event_lag = Histogram(
+            "fabric_event_lag_seconds",
+            "From when an event occurred until it was received.",
+            stream,
+            registry=r,
+            buckets=(1, 5, 30, 120, 600, 3_600, 21_600, 86_400),
+        )
+        self.recorded = Counter("fabric_events_archived_total", "Events moved into the record.", registry=r)
+        self.record_lag = Gauge("fabric_record_lag_seconds", "Age of the oldest event not in the record.", registry=r)
         self.outbox_pending = Gauge("fabric_outbox_pending", "Outbox entries not yet through.", registry=r)
         store_up = Gauge("fabric_store_up", "1 while the store answers.", ("store",), registry=r)
         self.neo4j_up = store_up.labels("neo4j")

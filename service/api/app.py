@@ -29,8 +29,10 @@ from service.api.routes import (
     operations,
     policies,
     profiles,
+    quality,
     quarantine,
     records,
+    replays,
     reviews,
     schemas,
     stewardship,
@@ -42,8 +44,10 @@ __all__ = ["ASGIApp", "create_app"]
 DESCRIPTION = "Which identifiers belong to one person, how sure that is and why, and what that person allows."
 
 
-def create_app(services: Services, new_request_id: Callable[[], str]) -> ASGIApp:
-    """The whole application for one set of services."""
+def create_app(
+    services: Services, new_request_id: Callable[[], str], guarded: Callable[[ASGIApp], ASGIApp] = lambda app: app
+) -> ASGIApp:
+    """The whole application for one set of services. `guarded`: what stands before everything but the outermost."""
     app = FastAPI(
         title="Identity Fabric",
         version=__version__,
@@ -60,6 +64,8 @@ def create_app(services: Services, new_request_id: Callable[[], str]) -> ASGIApp
         quarantine,
         schemas,
         lineage,
+        replays,
+        quality,
         stewardship,
         reviews,
         profiles,
@@ -80,7 +86,7 @@ def create_app(services: Services, new_request_id: Callable[[], str]) -> ASGIApp
     document(app)
     serve_pages(app)
     return Outermost(
-        LookupRoute(services, DirectRoutes(app, app)),
+        guarded(LookupRoute(services, DirectRoutes(app, app))),
         new_request_id=new_request_id,
         body_bytes_max=services.body_bytes_max,
         docs_paths=(DOCS_PATH,),

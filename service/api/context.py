@@ -18,7 +18,9 @@ from service.commands.graph_view import GraphView
 from service.commands.lookup import Lookup
 from service.commands.policies import Policies
 from service.commands.ports import Archive, Audit, Reader
+from service.commands.quality import Quality
 from service.commands.records import Records
+from service.commands.replays import ReplayDesk
 from service.commands.simulate import Simulator
 from service.commands.subject import SubjectRequests
 from service.commands.timely import Timely
@@ -91,6 +93,8 @@ class Services:
     requests: SubjectRequests
     delivery: DeliveryParts
     events: EventServices
+    replays: ReplayDesk
+    quality: Quality
     matching: Matching
 
     def time_of(self, text: str | None) -> int | None:

@@ -12,6 +12,7 @@ from pydantic.json_schema import models_json_schema
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
+from service.api.document_links import with_links
 from service.api.schemas import ProblemOut, ProfileOut
 
 _BODIES: set[type[BaseModel]] = set()
@@ -25,6 +26,7 @@ _MEANS = {
     413: "Over a limit.",
     415: "Not JSON in UTF-8.",
     422: "Something in the request can't be; the pointers say what.",
+    429: "This key's share is used up; Retry-After says until when.",
     500: "A defect of the service; the request id finds its cause in the log.",
     503: "Not now; Retry-After says when.",
 }
@@ -88,6 +90,12 @@ def signed(*models: type[BaseModel]) -> dict[str, Any]:
         for name, text in says.items()
     ]
     return extra
+
+
+def taken(model: type[BaseModel], *errors: int) -> dict[int | str, dict[str, Any]]:
+    """The same for a route that takes what is carried out later: 202."""
+    found = answers(model, *errors)
+    return {202: found.pop(200), **found}
 
 
 DOCS_PATH = "/docs"
@@ -170,8 +178,11 @@ def document(app: FastAPI) -> None:
                     if "HTTPValidationError" in str(operation["responses"].get("422")):
                         operation["responses"]["422"] = answers(ProblemOut, 422)[422]
                     operation["responses"].setdefault("500", answers(ProblemOut, 500)[500])
+                    for status in (429, 503) if path.startswith("/v1/") else ():
+                        operation["responses"].setdefault(str(status), answers(ProblemOut, status)[status])
                     if path.startswith("/v1/") and not path.startswith("/v1/webhooks/"):
                         operation["security"] = [{"key": []}]
+            with_links(made["paths"])
             app.openapi_schema = made
         return app.openapi_schema
 

@@ -189,11 +189,11 @@ def _gone(at: int | None) -> Json:
 
 
 def _physical(kept: Revocation) -> Json | None:
-    """What is physically gone of somebody erased. There is no event record yet, so nothing waits there."""
+    """What is physically gone of somebody erased."""
     if not kept.erases:
         return None
     answered = None if kept.cached else kept.received_at
-    return {"graph": _gone(kept.gone_at), "cache": _gone(answered), "record": _gone(kept.received_at)}
+    return {"graph": _gone(kept.gone_at), "cache": _gone(answered), "record": _gone(kept.record_gone_at)}
 
 
 def kept_revocation_json(kept: Revocation) -> Json:

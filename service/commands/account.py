@@ -50,6 +50,7 @@ from service.model.delivery_changes import (
 )
 from service.model.events import EventReceipt, QuarantineEvent, RecordEvent, RegisterSchema, SchemaReceipt
 from service.model.matching_models import BeginTraining, EndTraining, ModelReceipt
+from service.model.record_acts import NoteAct
 from service.model.records import ObserveRecord, RecordReceipt, WithdrawRecord
 
 Body = dict[str, object]
@@ -85,6 +86,7 @@ ACTIONS: dict[type[Change], str] = {
     RecordEvent: "events.recorded",
     QuarantineEvent: "events.quarantined",
     RegisterSchema: "schema.registered",
+    NoteAct: "record.act",
     ObserveRecord: "records.observed",
     WithdrawRecord: "record.withdrawn",
     BeginTraining: "model.training",
@@ -199,6 +201,8 @@ def _decision(change: Decide, receipt: DecisionReceipt, pseudonym: Pseudonym) ->
 def _one(origin: Origin, change: Change, receipt: Receipt, policy_version: int, pseudonym: Pseudonym) -> list[Body]:
     body: Body = {"actor": origin.actor, "policy_version": policy_version, "request_id": origin.request_id}
     if isinstance(change, RetractLink) and isinstance(receipt, LinkReceipt):
+        if not receipt.applied:
+            return []
         body |= {"action": ACTIONS[RetractLink], "link_id": receipt.link_id, "profile_id": receipt.profile_id}
         reason = change.reason
     elif isinstance(change, Merge | Split | Undo | Judge) and isinstance(receipt, StewardReceipt):
@@ -273,6 +277,9 @@ def _one(origin: Origin, change: Change, receipt: Receipt, policy_version: int, 
         if not receipt.added:
             return []
         body |= {"action": ACTIONS[RegisterSchema], "outcome": f"{change.type}/{change.version}"}
+        reason = ""
+    elif isinstance(change, NoteAct):
+        body |= {"action": change.action, "outcome": change.outcome}
         reason = ""
     elif isinstance(change, Decide) and isinstance(receipt, DecisionReceipt):
         return [body | _decision(change, receipt, pseudonym)]

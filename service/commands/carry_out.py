@@ -17,6 +17,7 @@ from service.commands import (
     observe_events,
     policy_acts,
     record,
+    record_acts,
     resolve_anew,
     restore,
     review,
@@ -67,6 +68,7 @@ from service.model.events import EventReceipt, QuarantineEvent, RecordEvent, Reg
 from service.model.identifiers import AssertionId, IdentifierKey
 from service.model.matching_models import BeginTraining, EndTraining
 from service.model.profile import Profile
+from service.model.record_acts import NoteAct
 from service.model.records import ObserveRecord, WithdrawRecord
 
 Outcome = Receipt | FabricError
@@ -178,6 +180,8 @@ def step_of(world: World, change: Evidence, origin: Origin, new_id: NewId) -> St
             return observe_events.quarantine_event(world, change)
         case RegisterSchema():
             return event_schemas.register_schema(world, change)
+        case NoteAct():
+            return record_acts.note_act(change)
 
 
 def _stands_alone(change: Change) -> bool:

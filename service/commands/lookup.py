@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -22,6 +23,7 @@ from service.model.policy import Policy
 from service.model.profile import Profile
 from service.telemetry import Metrics
 
+_RECENT_MAX = 5_000
 CacheState = Literal["hit", "miss", "bypass"]
 Question = tuple[IdentifierKey, str]  # an identifier and a purpose, '' for none
 
@@ -54,6 +56,7 @@ class Lookup:
         self._bypasses: Coalescer[Question, Found] = Coalescer(self._read_past_cache)
         self._pasts: Coalescer[tuple[IdentifierKey, int], Profile] = Coalescer(self._read_pasts)
         self._ids: Coalescer[ProfileId, Profile] = Coalescer(timely.profiles_by_id)
+        self._filled: deque[Question] = deque(maxlen=_RECENT_MAX)
 
     async def by_identifier(self, key: IdentifierKey, purpose: str = "", min_confidence: float = 0.0) -> Found:
         """The profile of an identifier. Raises UnknownIdentifier, StoreUnavailable."""
@@ -182,7 +185,19 @@ class Lookup:
                 fills.append(Fill(lease, body, version, until))
         if fills:
             await self._cache.fill_many(fills)
+            self._filled.extend((IdentifierKey(fill.lease.identifier), fill.lease.purpose) for fill in fills)
         return found
+
+    def recent(self, count: int) -> list[Question]:
+        """Up to so many questions whose answers were cached lately, in turn."""
+        found = list(dict.fromkeys(self._filled.popleft() for _ in range(min(count, len(self._filled)))))
+        self._filled.extend(found)
+        return found
+
+    async def past_cache(self, questions: list[Question]) -> dict[Question, bytes]:
+        """What the graph says. Raises StoreUnavailable."""
+        answers = await self._answers(questions, await self._policies.current())
+        return {question: body for question, (body, _) in answers.items()}
 
 
 def at_least(found: Found, min_confidence: float) -> Found:

@@ -128,6 +128,8 @@ def _keeps_resting(world: World, key: IdentifierKey) -> bool:
 
 def _shares(world: World, link: Link, blocks: set[Block]) -> bool:
     kept = world.dossiers.kept
+    if link.a not in kept or link.b not in kept:
+        return False  # everybody in these blocks has been loaded
     return not blocks.isdisjoint(kept[link.a].blocks & kept[link.b].blocks)
 
 
@@ -178,7 +180,7 @@ def matches_of(world: World, key: IdentifierKey) -> Iterable[Link]:
         return
     for link_id in world.links_at.get(key, ()):
         link = world.links[link_id]
-        rests = link.inactive in ("link_not_permitted", "retracted")
+        rests = link.inactive == "retracted" or not all(world.state(end).linking for end in link.pair)
         if link.source == SOURCE and not rests and link.confidence >= matching.keep_above:
             yield link
 

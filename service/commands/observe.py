@@ -112,11 +112,12 @@ def retract_link(world: World, change: RetractLink) -> Step:
         raise UnknownLink()
     yield Wanted(identifiers=set(link.pair), pairs={link.pair})
     link = world.links[change.link_id]
-    if link.retracted_at is None:
+    applies = link.retracted_at is None
+    if applies:
         world.set_link(replace(link, retracted_at=world.now))
         disinherit(world, link.pair, link.link_id)
     yield SETTLE
-    return receipt_of(world, change.link_id, link.a)
+    return replace(receipt_of(world, change.link_id, link.a), applied=applies)
 
 
 def flip_due(world: World, keys: Collection[IdentifierKey] = ()) -> Step:

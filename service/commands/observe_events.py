@@ -260,10 +260,11 @@ def _known(records: Iterable[ConsentRecord], record: ConsentRecord) -> ConsentRe
 
 
 def _alike(known: ConsentRecord, record: ConsentRecord) -> bool:
-    return (known.state, known.source, known.basis, known.unreadable) == (
+    return (known.state, known.source, known.basis, known.expires_at, known.unreadable) == (
         record.state,
         record.source,
         record.basis,
+        record.expires_at,
         record.unreadable,
     )
 
@@ -275,7 +276,7 @@ def _confirmed(
     state = world.state(key)
     if record.at <= known.at or state.refuses(record.at):
         return
-    again = replace(known, at=record.at, received_at=record.received_at, expires_at=record.expires_at)
+    again = replace(known, at=record.at, received_at=record.received_at)
     world.change(state._replace(consents=with_record(state.consents, again)))
     world.touched.add(key)
     if again.state == "granted":

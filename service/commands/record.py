@@ -39,6 +39,8 @@ def observe_record(world: World, change: ObserveRecord) -> Step:
         world.restructured.add(key)
     if not duplicate:
         world.touched.add(key)
+    if key in world.stored_states:
+        yield Wanted(matched={key})
     yield SETTLE
     return _receipt(world, key, "duplicate" if duplicate else "accepted")
 

@@ -98,7 +98,7 @@ class Simulator:
         until = self._clock.monotonic_s() + SIMULATED_S_MAX
         found = Simulation()
         world = await self._resolved(old, new, found, until - (SIMULATED_S_MAX - RESOLVED_S_MAX))
-        _regroupings(world, found)
+        regroupings(world, found)
         await self._decide(old, new, world, found, until)
         return found
 
@@ -168,7 +168,7 @@ def _profile_then(world: World, key: IdentifierKey, stored: Profile) -> Profile:
     return stored if then is None else then
 
 
-def _regroupings(world: World, found: Simulation) -> None:
+def regroupings(world: World, found: Simulation) -> None:
     """Count the profiles that would be split or merged."""
     before: dict[ProfileId, list[IdentifierKey]] = {}
     came: dict[ProfileId, set[ProfileId]] = {}

@@ -23,7 +23,7 @@ from service.commands.plan import Entry, Plan, StoredAnswer, plan_of
 from service.commands.ports import Head, Journal, Ledger, OutcomeUnknown, Turn
 from service.commands.queue import Answered, Job, JobQueue, Render, Slice
 from service.commands.world import Erasure, Loaded, Wanted, World
-from service.errors import Erased, FabricError, IdempotencyKeyReused, Internal, NotYetEnforced, StoreUnavailable
+from service.errors import Busy, Erased, FabricError, IdempotencyKeyReused, Internal, NotYetEnforced, StoreUnavailable
 from service.model.changes import Change, DecisionReceipt, Origin, Receipt, Remembered
 from service.model.evidence import ConsentRecord
 from service.model.identifiers import IdentifierKey
@@ -132,7 +132,11 @@ class WritePath:
                 raise StoreUnavailable("The service is shutting down.")
         future: asyncio.Future[Answered] = asyncio.get_running_loop().create_future()
         job = Job(changes, origin, render, future, self._clock.monotonic_s())
-        self._queue.put(job)
+        try:
+            self._queue.put(job)
+        except Busy:
+            self._metrics.refused.labels("queue").inc()
+            raise
         if remembered is not None:
             self._running[remembered.key] = job
             future.add_done_callback(lambda _: self._running.pop(remembered.key, None))

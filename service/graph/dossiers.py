@@ -29,11 +29,11 @@ LOAD_DOSSIERS: LiteralString = (
     + _COLUMNS
     + ") AS dossiers } "
     "CALL () { UNWIND $of.blocks AS row MATCH (b:Block {key: row[0]}) WITH b, row, COUNT { (b)<-[:KEYED]-() } AS size "
-    "CALL (b, row, size) { WITH b WHERE size <= row[1] MATCH (b)<-[:KEYED]-(d:Dossier) RETURN collect(d.key) AS keys } "
-    "RETURN collect([b.key, size, keys]) AS blocks } "
-    "CALL (blocks) { UNWIND blocks AS block UNWIND block[2] AS key WITH DISTINCT key "
-    "MATCH (d:Dossier {key: key})<-[:TOLD]-(i:Identifier) RETURN collect(" + _COLUMNS + ") AS members } "
-    "RETURN dossiers, blocks, members"
+    "CALL (b, row, size) { WITH b WHERE size <= row[1] MATCH (b)<-[:KEYED]-(d:Dossier) RETURN collect(d) AS inside } "
+    "RETURN collect([b.key, size, inside]) AS found } "
+    "CALL (found) { UNWIND found AS block UNWIND block[2] AS d WITH DISTINCT d "
+    "MATCH (d)<-[:TOLD]-(i:Identifier) RETURN collect(" + _COLUMNS + ") AS members } "
+    "RETURN dossiers, [block IN found | [block[0], block[1], [d IN block[2] | d.key]]] AS blocks, members"
 )
 
 WRITE_DOSSIERS: LiteralString = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, LiteralString
@@ -19,6 +20,7 @@ from service.commands.world import Loaded, Wanted
 from service.control.tombstones import Tombstones
 from service.errors import StoreUnavailable
 from service.graph import audit, dossiers, erasing, models, newcomers, queries, records
+from service.graph.bounded import bounded
 from service.graph.deliveries import load_dispatch, write_dispatch
 from service.graph.events import WRITE_CAPTURE, load_capture, plan_capture, rows_of_capture
 from service.graph.policies import desk_of, load_desk, write_desk
@@ -28,14 +30,23 @@ from service.model.identifiers import IdentifierKey, ProfileId
 from service.model.profile import Profile
 from service.model.state import IdentifierState
 
+_COMMIT_S_MAX = 12.0
 _PLAN_S_MAX = 120.0  # a second on an idle machine
 
 
 class GraphTurn:
     """One write transaction; see `service.commands.ports.Turn`."""
 
-    def __init__(self, transaction: AsyncTransaction, op: str, chain: audit.Chain, tombstones: Tombstones) -> None:
+    def __init__(
+        self,
+        transaction: AsyncTransaction,
+        op: str,
+        chain: audit.Chain,
+        tombstones: Tombstones,
+        deadline: asyncio.Timeout | None = None,
+    ) -> None:
         self._transaction = transaction
+        self._deadline = deadline
         self._op = op
         self._chain = chain
         self._tombstones = tombstones
@@ -241,6 +252,7 @@ class GraphTurn:
         """Run the common write, and those of consent and of stewards, with no rows."""
         none: dict[str, list[Any]] = {name: [] for name in queries.COMMON_WRITES}
         await (await self._transaction.run(queries.WRITE, {"turn": none})).consume()
+        await self._do(dossiers.WRITE_DOSSIERS, of={"gone": [], "rows": []})
         await plan_capture(self._rows, self._transaction.run)
         for query in (queries.CREATE_CONSENTS, queries.CREATE_REVOCATIONS, queries.CREATE_ASSERTIONS):
             await (await self._transaction.run(query, {"rows": []})).consume()
@@ -322,9 +334,12 @@ class GraphTurn:
 
     async def commit(self) -> None:
         """Make it true. Raises OutcomeUnknown where no answer came."""
+        if self._deadline is not None:
+            self._deadline.reschedule(None)
         try:
-            await self._transaction.commit()
-        except DriverError as error:  # the connection went; whether before or after the commit is not known
+            async with asyncio.timeout(_COMMIT_S_MAX):
+                await self._transaction.commit()
+        except (DriverError, TimeoutError) as error:  # the line is dead; whether before or after the commit, who knows
             raise OutcomeUnknown from error
         except Neo4jError as error:
             if error.is_retryable() or (error.code or "").startswith("Neo.DatabaseError"):
@@ -348,10 +363,11 @@ class GraphLedger:
     async def turn(self, op: str, timeout_s: float | None = None) -> AsyncIterator[GraphTurn]:
         """Begin a transaction; leaving without commit rolls back. Raises StoreUnavailable."""
         try:
-            async with self._driver.session(database=self._database) as session:
-                transaction = await session.begin_transaction(timeout=timeout_s or self._timeout_s)
+            limit_s = timeout_s or self._timeout_s
+            async with bounded(limit_s) as deadline, self._driver.session(database=self._database) as session:
+                transaction = await session.begin_transaction(timeout=limit_s)
                 try:
-                    yield GraphTurn(transaction, op, self._chain, self._tombstones)
+                    yield GraphTurn(transaction, op, self._chain, self._tombstones, deadline)
                 finally:
                     await transaction.close()
         except DriverError as error:
@@ -364,7 +380,8 @@ class GraphLedger:
     async def plan_ahead(self) -> None:
         """Have the two large statements planned before anybody waits for them; nothing is read or written."""
         async with self.turn("", _PLAN_S_MAX) as turn:
-            await turn.load(Wanted(identifiers={IdentifierKey("")}), 0)
+            nobody = {IdentifierKey("")}
+            await turn.load(Wanted(identifiers=nobody, dossiers=nobody, blocks={0: 0}, matched=nobody), 0)
             await turn.plan_write()
 
     async def plan_erasure_ahead(self) -> None:
@@ -388,7 +405,8 @@ class GraphLedger:
     async def pending(self) -> dict[int, list[IdentifierKey]]:
         """Outbox entries whose drops are not known to be through. Raises StoreUnavailable."""
         try:
-            found = await self._driver.execute_query(queries.READ_PENDING, database_=self._database)
+            async with bounded(self._timeout_s):
+                found = await self._driver.execute_query(queries.READ_PENDING, database_=self._database)
         except (DriverError, Neo4jError) as error:
             raise StoreUnavailable("The graph can't be reached.") from error
         return {row["seq"]: [IdentifierKey(key) for key in row["drops"] or ()] for row in found.records}
@@ -396,6 +414,7 @@ class GraphLedger:
     async def mark(self, seqs: Sequence[int]) -> None:
         """Note that the cache drops of these outbox entries are through. Raises StoreUnavailable."""
         try:
-            await self._driver.execute_query(queries.MARK_DROPPED, {"rows": list(seqs)}, database_=self._database)
+            async with bounded(self._timeout_s):
+                await self._driver.execute_query(queries.MARK_DROPPED, {"rows": list(seqs)}, database_=self._database)
         except (DriverError, Neo4jError) as error:
             raise StoreUnavailable("The graph can't be reached.") from error

@@ -359,6 +359,8 @@ IS_DUE: LiteralString = (
 
 PING: LiteralString = "RETURN 1 AS one"
 
+READ_TIME: LiteralString = "RETURN timestamp() AS now"
+
 FOUND_GRAPH: LiteralString = """
 MATCH (h:Head {id: 'head'})
 SET h.lock = $fingerprint, h.identity_fingerprint = coalesce(h.identity_fingerprint, $fingerprint)

@@ -11,12 +11,13 @@ from neo4j.exceptions import DriverError, Neo4jError
 
 from service.errors import Erased, StoreUnavailable
 from service.graph import queries, records
+from service.graph.bounded import bounded
 from service.model.changes import Revocation
 from service.model.evidence import Link, Reason
 from service.model.identifiers import IdentifierKey, LinkId, ProfileId
 from service.model.profile import Profile
 
-READ_S_MAX = 5.0
+READ_MS_MAX = 5_000
 READ_TRIES_MAX = 5
 _NOWHERE_TRIES = 2
 
@@ -29,15 +30,19 @@ class GraphReader:
     Reads go to the leader: an answer that is cached must be at least as new as the drop that let it be read.
     """
 
-    def __init__(self, driver: AsyncDriver, database: str) -> None:
+    def __init__(self, driver: AsyncDriver, database: str, *, timeout_ms: int = READ_MS_MAX) -> None:
         self._driver = driver
         self._database = database
+        self._timeout_s = timeout_ms / 1000
 
     async def _rows(self, query: LiteralString, **parameters: Any) -> list[Any]:
         # One statement, so it commits by itself: a managed transaction would take three more messages.
         try:
-            async with self._driver.session(database=self._database, default_access_mode=WRITE_ACCESS) as session:
-                result = await session.run(Query(query, timeout=READ_S_MAX), parameters)
+            async with (
+                bounded(self._timeout_s),
+                self._driver.session(database=self._database, default_access_mode=WRITE_ACCESS) as session,
+            ):
+                result = await session.run(Query(query, timeout=self._timeout_s), parameters)
                 return [record async for record in result]
         except (DriverError, Neo4jError) as error:
             raise StoreUnavailable("The graph can't be reached.") from error

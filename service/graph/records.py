@@ -362,4 +362,5 @@ def revocation_of(row: Row) -> Revocation:
         bool(row.get("nameless")),
         row.get("seq"),
         row.get("gone_at"),
+        row.get("record_gone_at"),
     )

@@ -1,4 +1,5 @@
-"""Backups of a local run: the graph and the secrets that belong to it, in one archive for its owner only.
+"""Backups of a local run: the graph, the record of events and the secrets that belong to them, in one archive for its
+owner only.
 
 The journal of refusals and the checkpoints of the audit are in no backup and are left alone by a restore: what they
 remember beyond the backup is applied again, or noted as lost, at the next start, before the service is ready. A Neo4j
@@ -20,6 +21,7 @@ from service.local.data_dir import claimed
 SECRETS: Final = ("identity-key", "api-keys.json", "webhook-secrets.json")
 GRAPH: Final = "neo4j"
 SEALED: Final = "sealed"
+RECORD: Final = "events"
 FORMER: Final = "neo4j.before-restore"
 
 
@@ -35,7 +37,7 @@ def backup(data_dir: Path, archive: Path) -> int:
         try:
             with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
                 with tarfile.open(fileobj=file, mode="w:gz", compresslevel=3) as tar:
-                    for name in (GRAPH, SEALED, *SECRETS):
+                    for name in (GRAPH, SEALED, RECORD, *SECRETS):
                         if (data_dir / name).exists():
                             tar.add(data_dir / name, arcname=name)
                 file.flush()
@@ -65,10 +67,11 @@ def restore(data_dir: Path, archive: Path) -> Path | None:
                 former = data_dir / FORMER
                 shutil.rmtree(former, ignore_errors=True)
                 (data_dir / GRAPH).rename(former)
-            if (data_dir / SEALED).exists():
-                kept = data_dir / f"{SEALED}.before-restore"
-                shutil.rmtree(kept, ignore_errors=True)
-                (data_dir / SEALED).rename(kept)
+            for name in (SEALED, RECORD):
+                if (data_dir / name).exists():
+                    kept = data_dir / f"{name}.before-restore"
+                    shutil.rmtree(kept, ignore_errors=True)
+                    (data_dir / name).rename(kept)
             tar.extractall(data_dir, members, filter="data")
             announce_restore(data_dir)
     return former

@@ -16,7 +16,7 @@ def _sound(text: str) -> str:
 
 
 def blocking_values(normal: Normal) -> list[str]:
-    """At most 16 texts, each beginning with what it is made of; those that need a missing field are left out.
+    """At most 17 texts, each beginning with what it is made of; those that need a missing field are left out.
 
     Where one name is missing or wrong, some other field stands beside the one that is not. Names count by their sound,
     and in either order.
@@ -30,6 +30,7 @@ def _candidates(normal: Normal) -> Iterator[tuple[str, tuple[str, ...]]]:
     low, high = sorted((given, family))
     birth, postcode, house = get("birth_date"), get("postcode"), get("house_number")
     street, suburb = _sound(get("street").split("|")[0]), _sound(get("suburb"))
+    yield "names in full", tuple(sorted((root_of(get("given_name")), get("family_name"))))
     yield "names", (low, high)
     yield "names, year", (low, high, birth[:4])
     yield "birth, name", (birth, given)

@@ -46,12 +46,28 @@ class Mixture:
 
     def posterior(self, patterns: Patterns) -> Floats:
         """Patterns x classes: the probability of each."""
-        logs = log_likelihoods(with_missing(np.log(self.tables)), patterns.levels) + np.log(self.shares)
-        add_rarity(logs, patterns.rarity)
+        logs = self._logs(patterns)
         logs -= logs.max(axis=1, keepdims=True)
         odds = np.exp(logs)
         found: Floats = odds / odds.sum(axis=1, keepdims=True)
         return found
+
+    def likelihood(self, patterns: Patterns, total_pairs: float) -> float:
+        """Its logarithm, less what all mixtures of the same chance have in common for pairs that share no key."""
+        logs = self._logs(patterns)
+        most = logs.max(axis=1)
+        of_blocked = (patterns.counts * (most + np.log(np.exp(logs - most[:, None]).sum(axis=1)))).sum()
+        return float(of_blocked + (total_pairs - patterns.counts.sum()) * np.log(self.shares[UNRELATED]))
+
+    def with_households(self, share: float) -> Mixture:
+        """The same with so many of all pairs in the class of households."""
+        shares = np.array([self.shares[SAME], share, 1 - self.shares[SAME] - share])
+        return Mixture(self.tables, shares)
+
+    def _logs(self, patterns: Patterns) -> Floats:
+        logs = log_likelihoods(with_missing(np.log(self.tables)), patterns.levels) + np.log(self.shares)
+        add_rarity(logs, patterns.rarity)
+        return logs
 
 
 def with_missing(log_tables: Floats) -> Floats:

@@ -14,7 +14,7 @@ _APOSTROPHES = str.maketrans("", "", "'`\u2019\u02bc")
 
 def name_of(text: str) -> str:
     """The words of a name in order, joined by blanks; '' for junk. An apostrophe joins, a hyphen parts."""
-    packed = plain(text.translate(_APOSTROPHES))
+    packed = plain(text if text.isalpha() else text.translate(_APOSTROPHES))
     if not packed or is_junk(packed):
         return ""
     words = packed.split()

@@ -20,7 +20,8 @@ def plain(text: str) -> str:
     """Latin letters without marks, digits and single blanks, in lower case: other scripts are transliterated."""
     if not text.isascii():
         text = anyascii(text.replace("ß", "ss"))
-    return _NO_WORD.sub(" ", text.lower()).strip()
+    lower = text.lower()
+    return lower if lower.isalnum() else _NO_WORD.sub(" ", lower).strip()
 
 
 def is_junk(text: str) -> bool:
@@ -29,4 +30,4 @@ def is_junk(text: str) -> bool:
     `text`: as `plain` gives it.
     """
     packed = text.replace(" ", "")
-    return not packed or packed in _JUNK or (len(packed) > 2 and len(set(packed)) == 1)
+    return not packed or packed in _JUNK or (len(packed) > 2 and packed == packed[0] * len(packed))

@@ -13,7 +13,7 @@ from service.matching.compare import Codes, Levels, levels, stack
 from service.matching.encode import Encoded
 from service.matching.features import NAMESAKES, PERSONAL, features
 from service.matching.fields import FIELDS
-from service.matching.mixture import HOUSEHOLD, SAME, UNRELATED, Mixture, by_chance, fit, patterns_of, start
+from service.matching.mixture import HOUSEHOLD, SAME, UNRELATED, Mixture, Patterns, by_chance, fit, patterns_of, start
 from service.matching.model import Bin, Calibration, Floats, Model, Threshold
 from service.matching.pairs import Indices, blocked_pairs, random_pairs
 from service.matching.rarity import NAMES, Rarity, rarity_of
@@ -25,6 +25,8 @@ RANDOM_PAIRS, RANDOM_PAIRS_OF_HALF = 400_000, 100_000
 PAIRS_MAX = 3_000_000
 _CHUNK = 16_384  # pairs compared at a time; their levels fit in a cache
 _CHANCE_ROUNDS = 3
+HOUSEHOLDS_GAIN_MIN = 10.0  # of log-likelihood
+_HALF_A_PAIR = 0.5
 BINS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999, 1.0)
 _CURVE = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.925, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999)
 
@@ -117,11 +119,26 @@ def _fitted(records: Sequence[Encoded], seed: int, randoms: int, progress: Progr
 def fitted(
     blocked: Compared, by_random: Compared, records: int, rarity: Rarity | None = None, *, households: bool = True
 ) -> Fitted:
-    """Fit to levels. Random pairs hold some of one person or household: they are weighed out once these are known."""
+    """Fit to levels.
+
+    Households stay a class only where they explain the pairs better than slips of one person do. Where not, half a
+    pair's worth is left of them: enough to keep a family apart where slips are rare.
+    """
     total = records * (records - 1) / 2
     patterns = patterns_of(features(blocked.levels), blocked.rarity)
     randoms = patterns_of(features(by_random.levels), by_random.rarity)
-    mixture = start(by_chance(randoms.levels, randoms.counts), total, records if households else 0, records)
+    mixture = _settled(patterns, randoms, total, records, 0)
+    if households:
+        three = _settled(patterns, randoms, total, records, records)
+        gain = three.likelihood(patterns, total) - mixture.likelihood(patterns, total)
+        mixture = three if gain >= HOUSEHOLDS_GAIN_MIN else mixture.with_households(_HALF_A_PAIR / total)
+    chance = by_chance(by_random.levels, mixture.posterior(randoms)[randoms.of, UNRELATED])
+    return Fitted(mixture, mixture.posterior(patterns)[patterns.of], blocked.levels, chance, rarity)
+
+
+def _settled(patterns: Patterns, randoms: Patterns, total: float, records: int, households: int) -> Mixture:
+    """Random pairs hold some of one person or household: they are weighed out once these are known."""
+    mixture = start(by_chance(randoms.levels, randoms.counts), total, households, records)
     for _ in range(_CHANCE_ROUNDS):
         mixture = fit(patterns, mixture, total)
         weights = randoms.counts * mixture.posterior(randoms)[:, UNRELATED]
@@ -130,9 +147,7 @@ def fitted(
         strangers = patterns.counts * mixture.posterior(patterns)[:, UNRELATED]
         tables[UNRELATED, NAMESAKES] = by_chance(patterns.levels, strangers)[NAMESAKES]
         mixture = Mixture(tables, mixture.shares)
-    mixture = fit(patterns, mixture, total)
-    chance = by_chance(by_random.levels, mixture.posterior(randoms)[randoms.of, UNRELATED])
-    return Fitted(mixture, mixture.posterior(patterns)[patterns.of], blocked.levels, chance, rarity)
+    return fit(patterns, mixture, total)
 
 
 def model_of(found: Fitted, name: str, version: int, records: int, population: int) -> Model:

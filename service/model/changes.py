@@ -13,6 +13,7 @@ from service.model.identifiers import AssertionId, IdentifierKey, LinkId, Profil
 from service.model.matching_models import ModelChange, ModelReceipt
 from service.model.policy import Policy
 from service.model.policy_versions import Pass, PolicyVersion
+from service.model.record_acts import ActReceipt, NoteAct
 from service.model.records import RecordChange, RecordReceipt
 from service.model.traits import Trait, TraitValue
 
@@ -144,8 +145,8 @@ class Judge:
 class Revocation:
     """A revocation as it is kept. `nameless`: of somebody erased; the graph keeps a keyed hash instead of `identifier`.
 
-    `seq`: of its change; `gone_at` (ms): since when nothing of an erased person is left in the graph's files. `cached`:
-    the cache may still hold something of it, which nobody is given.
+    `seq`: of its change; `gone_at`, `record_gone_at` (ms): since when nothing of an erased person is left in the files
+    of the graph and of the record. `cached`: the cache may still hold something of it, which nobody is given.
     """
 
     revocation_id: str
@@ -162,6 +163,7 @@ class Revocation:
     nameless: bool = False
     seq: int | None = None
     gone_at: int | None = None
+    record_gone_at: int | None = None
     cached: bool = False
 
     @property
@@ -274,6 +276,7 @@ Said = (
     | RecordEvent
     | QuarantineEvent
     | RegisterSchema
+    | NoteAct
     | RecordChange
 )
 PolicyAct = DraftPolicy | ActivatePolicy | ResolveAnew | LookAgain | ModelChange | CutOver
@@ -291,12 +294,13 @@ class Grouping:
 
 @dataclass(frozen=True, slots=True)
 class LinkReceipt:
-    """What became of an observed or retracted link."""
+    """What became of an observed or retracted link. Not `applied`: it had been retracted already."""
 
     link_id: LinkId
     status: Literal["linked", "withheld", "duplicate", "retracted"]
     reason: Reason | None = None
     profile_id: ProfileId | None = None
+    applied: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -397,6 +401,7 @@ Receipt = (
     | DeliveryReceipts
     | EventReceipt
     | SchemaReceipt
+    | ActReceipt
     | RecordReceipt
     | ModelReceipt
 )

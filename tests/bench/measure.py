@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import orjson
 
-from tests.bench import consent_rate, stewardship
+from tests.bench import consent_rate, events_rate, record_rate, stewardship
 from tests.bench.figures import Row
 from tests.bench.import_rate import import_rate
 from tests.bench.people import Identifier, Sent, World, identifiers
@@ -236,6 +236,10 @@ class Bench:
         known = identifiers(self.sent)
         rows += await consent_rate.decisions(self._stage, known[:20_000], self._size.rounds, self._size.seconds)
         rows += await consent_rate.revocations(self._stage, self._world, known[20_000:], 20 * self._size.merges)
+        self._say("events")
+        rows += events_rate.ingest(self._stage, self._world, 2 * self._size.rounds)
+        rows += events_rate.validation(self._world, self._size.rounds)
+        rows += record_rate.record(self._stage, self._world, 2 * self._size.rounds)
         self._say("explain, history, graph")
         rows += stewardship.reads(self._stage, self._world, self._size.rounds)
         self._say("hubs")

@@ -91,12 +91,12 @@ class Client:
         self._headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
 
     def ask(self, method: str, path: str, content: object = None) -> bytes:
-        """The body of a 200. Raises RuntimeError for anything else."""
+        """The body of a 200 or 202. Raises RuntimeError for anything else."""
         body = None if content is None else orjson.dumps(content)
         self._connection.request(method, path, body, self._headers)
         response = self._connection.getresponse()
         answer = response.read()
-        if response.status != 200:
+        if response.status not in (200, 202):
             raise RuntimeError(f"{method} {path.partition('?')[0]} was answered {response.status}")
         return answer
 
@@ -174,6 +174,7 @@ async def staged(folder: Path, say: Say, command: tuple[str, ...] = ("service", 
         data_dir, log = folder / "service", folder / "service.log"
         own = {
             "DATA_DIR": str(data_dir),
+            "EVENTS_URI": str(data_dir / "events"),
             "PORT": "0",
             "HOST": "127.0.0.1",
             "SAMPLE": "0",

@@ -14,7 +14,7 @@ from service.model.changes import ObserveLink
 from service.model.evidence import Assertion, Bond, ConsentRecord, Hand, Reason, Standing, Tier
 from service.model.identifiers import AssertionId, IdentifierKey, LinkId, Pair, ProfileId
 from service.model.policy import Policy
-from service.resolution.resolve import resolve
+from service.resolution.resolve import OddsAcross, resolve
 from service.resolution.views import reach
 from tests.properties.ledger import Bench, Ledger, readable_birth
 
@@ -144,6 +144,10 @@ class Evidence:
                 bonds += [Bond(a, b, Tier.STEWARD, 1.0, assertion.at, assertion.at) for b in seniors[i + 1 :]]
         return bonds
 
+    def odds_across(self) -> OddsAcross | None:
+        """What records say of two groups of identifiers; here are none."""
+        return None
+
     def standings(self, bonds: list[Bond], now: int) -> dict[IdentifierKey, Standing]:
         """What the union needs to know of every identifier seen."""
         reached: dict[IdentifierKey, set[IdentifierKey]] = defaultdict(set)
@@ -205,7 +209,7 @@ def implied(evidence: Evidence, now: int) -> Implied:
     """Resolve all evidence at once."""
     bonds = evidence.bonds(now)
     standings = evidence.standings(bonds, now)
-    resolution = resolve(standings, bonds, evidence.policy)
+    resolution = resolve(standings, bonds, evidence.policy, evidence.odds_across())
     held = evidence.held()
     profiles = {}
     for cluster in resolution.clusters:

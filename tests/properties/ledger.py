@@ -16,6 +16,7 @@ from typing import Any, TypeVar, cast
 from service.commands.carry_out import Carried, Carrier
 from service.commands.compose import note_versions
 from service.commands.desk import DeskLoaded, Stretch
+from service.commands.dossiers import BlockLoaded, DossiersLoaded
 from service.commands.plan import Plan, StoredProfile, plan_of
 from service.commands.ports import Turn
 from service.commands.revoke import record_consents
@@ -29,6 +30,7 @@ from service.model.identifiers import AssertionId, IdentifierKey, LinkId, Pair, 
 from service.model.policy import Policy
 from service.model.policy_versions import Desk
 from service.model.profile import Profile
+from service.model.records import SOURCE, Dossier
 from service.model.state import IdentifierState, Tomb
 
 T = TypeVar("T")
@@ -70,6 +72,7 @@ class Ledger:
     hands: dict[ProfileId, tuple[Hand, ...]] = field(default_factory=dict)
     assertions: dict[AssertionId, Assertion] = field(default_factory=dict)
     tombs: dict[IdentifierKey, Tomb] = field(default_factory=dict)
+    dossiers: dict[IdentifierKey, Dossier] = field(default_factory=dict)
 
     # ---- what a look-up would read
 
@@ -118,6 +121,11 @@ class Ledger:
             for link in self._links_of(key, (None, "link_not_permitted")):
                 links[link.link_id] = link
                 keys.update(link.pair)
+        for key in wanted.matched:
+            for link in (self.links[i] for i in self.links_at[key] if self.links[i].source == SOURCE):
+                links[link.link_id] = link
+                keys.update(link.pair)
+        loaded.records = self._records(wanted)
         for profile_id in wanted.profiles:
             members = self.members.get(profile_id, set())
             loaded.profiles[profile_id] = sorted(members)
@@ -156,12 +164,25 @@ class Ledger:
         loaded.assertions = [self.assertions[i] for i in wanted.assertions if i in self.assertions]
         return loaded
 
+    def _records(self, wanted: Wanted) -> DossiersLoaded:
+        """Dossiers, and blocks with the dossiers of those that are not too large."""
+        found = DossiersLoaded()
+        keys = set(wanted.dossiers)
+        for block, limit in wanted.blocks.items():
+            members = frozenset(key for key, dossier in self.dossiers.items() if block in dossier.blocks)
+            found.blocks[block] = BlockLoaded(len(members), members if len(members) <= limit else None)
+            keys |= members if len(members) <= limit else set()
+        found.dossiers = [self.dossiers[key] for key in sorted(keys & self.dossiers.keys())]
+        found.resting = {dossier.key for dossier in found.dossiers if not self.kept[dossier.key].linking}
+        return found
+
     def _stretch(self, stretch: Stretch | None) -> tuple[str, ...]:
         """A part of a stage of a pass."""
         if stretch is None:
             return ()
-        names: set[str] = set(self.links) if stretch.stage == "links" else set(self.kept)
-        if stretch.stage != "links":
+        everything: dict[str, set[str]] = {"links": set(self.links), "records": set(self.dossiers)}
+        names = everything.get(stretch.stage, set(self.kept))
+        if stretch.stage not in everything:
             names = {key for key in names if key.startswith(stretch.stage)}
         return tuple(sorted(name for name in names if name > stretch.after)[: stretch.limit])
 
@@ -194,6 +215,15 @@ class Ledger:
             for end in link.pair:
                 self.links_at[end].add(link.link_id)
             self._withhold(link.link_id, linked.withheld)
+        for link_id in plan.unlinked:
+            for end in self.links.pop(link_id).pair:
+                self.links_at[end].discard(link_id)
+            self.withheld.pop(link_id, None)
+        for was, dossier in plan.dossiers:
+            assert self.dossiers.get(was.key, Dossier(was.key)) == was
+            self.dossiers.pop(was.key, None)
+            if dossier.records:
+                self.dossiers[dossier.key] = dossier
         for key, bar in plan.bars_changed.items():
             for link in self._links_of(key, (None,)):
                 if not any(self.policy.namespace_of_key(end).is_household for end in link.pair):
@@ -366,13 +396,13 @@ def _grant(world: World, carrier: Carrier, grants: list[Grant]) -> list[Outcome]
     def step(act: Grant) -> Step:
         yield from record_consents(world, act.identifier, [act.record])
         yield SETTLE
-        return SweepReceipt(0, False)
+        return SweepReceipt(0)
 
     outcomes = []
     for act in grants:
         finished(carrier.load(Wanted(identifiers={act.identifier})))
         finished(carrier._begin(step(act)))
-        outcomes.append(Outcome(SweepReceipt(0, False)))
+        outcomes.append(Outcome(SweepReceipt(0)))
     finished(carrier._settle())
     note_versions(world)
     return outcomes

@@ -24,7 +24,8 @@ BODY_BYTES_MAX = 4 << 20
 @pytest.fixture(scope="session")
 def instance_settings(settings: Settings) -> Settings:
     """Settings of every instance: a key for each role."""
-    return settings.model_copy(update={"api_keys": KEYS, "max_body_bytes": BODY_BYTES_MAX})
+    given = {"api_keys": KEYS, "max_body_bytes": BODY_BYTES_MAX, "events_uri": str(settings.data_dir / "events")}
+    return settings.model_copy(update=given)
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import secrets
@@ -128,8 +129,13 @@ async def test_the_audit_still_answers_who_did_what_of_the_person(api: Api) -> N
     found = (await api.get("/v1/audit", subject=key)).json["items"]
     assert [entry["action"] for entry in found] == ["consent.revoked.erase", "decision", "consent.recorded"]
     assert value_of(key) not in json.dumps(found)
-    told = (await api.get(f"/v1/revocations/{erased['revocation_id']}")).json
-    assert told["physical"]["cache"]["state"] == told["physical"]["record"]["state"] == "done"
+    path = f"/v1/revocations/{erased['revocation_id']}"
+    told = (await api.get(path)).json
+    assert told["physical"]["cache"]["state"] == "done"
+    async with asyncio.timeout(15):
+        while told["physical"]["record"]["state"] != "done":
+            await asyncio.sleep(0.1)
+            told = (await api.get(path)).json
     assert told["physical"]["graph"]["state"] == "pending" and told["scope"] == "erase"
 
 

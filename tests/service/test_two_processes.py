@@ -20,6 +20,7 @@ import neo4j
 import pytest
 import redis
 
+from tests.service.event_kill import Sent, held
 from tests.service.instances import KEYS, Client, Reply, fresh, link, named
 
 READY_S = 180
@@ -135,9 +136,13 @@ def test_two_processes_and_a_crash_of_everything(folder: Path) -> None:
         ) as odd:
             _is_refused(odd, first.run)
         one.http.close()
-        acknowledged = _until_killed(first)
+        sent = Sent()
+        acknowledged = _until_killed(first, sent)
     with running(folder) as again:
-        _all_there(again.ready(), acknowledged)
+        client = again.ready()
+        _all_there(client, acknowledged)
+        held(client, sent, again.run)
+        client.http.close()
 
 
 def told(client: Client, path: str, body: object) -> Reply:
@@ -182,8 +187,10 @@ def _is_refused(stranger: Process, run: Any) -> None:
     assert graph == before[0] and not keys - before[1]
 
 
-def _until_killed(first: Process) -> list[tuple[str, str]]:
-    """Links sent one by one by eight threads; in the middle everything is killed. Gives those acknowledged."""
+def _until_killed(first: Process, sent: Sent) -> list[tuple[str, str]]:
+    """Links and events sent one by one by eight threads; in the middle everything is killed. Gives the pairs that were
+    acknowledged.
+    """
     base_url = first.run["base_url"]
     pairs = [(fresh(), fresh("device_id")) for _ in range(1_000)]
     acknowledged: list[tuple[str, str]] = []
@@ -191,12 +198,15 @@ def _until_killed(first: Process) -> list[tuple[str, str]]:
     def send(number: int) -> None:
         with httpx.Client(base_url=base_url, timeout=30, headers={"authorization": "Bearer key-of-collector"}) as http:
             for a, b in pairs[number::8]:
+                body = sent.event(a, b) if number % 2 else link(a, b)
                 try:
-                    reply = http.post("/v1/links", json=link(a, b))
+                    reply = http.post("/v1/events" if number % 2 else "/v1/links", json=body)
                 except httpx.HTTPError:
                     return
-                if reply.status_code == 200 and reply.json()["results"][0]["status"] == "linked":
+                if reply.status_code == 200 and reply.json()["results"][0]["status"] in ("linked", "accepted"):
                     acknowledged.append((a, b))
+                    if number % 2:
+                        sent.acknowledged.add(body["id"])
 
     with ThreadPoolExecutor(8) as pool:
         sending = [pool.submit(send, number) for number in range(8)]
@@ -223,4 +233,3 @@ def _all_there(client: Client, acknowledged: list[tuple[str, str]]) -> None:
     a, b = fresh(), fresh("device_id")
     assert told(client, "/v1/links", link(a, b)).results[0]["status"] == "linked"
     assert client.lookup(a).names == sorted([a, b])
-    client.http.close()

@@ -84,6 +84,6 @@ async def post_events(request: Request) -> Response:
     changes = await read_events(services, events)
     ids = [text_of(item, "id") if isinstance(item, dict) else None for item in events]
     origin = origin_of(request, caller, sent.raw)
-    return respond_answered(
-        await services.write_path.submit(changes, origin, rendered(ids, call_of(request.scope).request_id))
-    )
+    answered = await services.write_path.submit(changes, origin, rendered(ids, call_of(request.scope).request_id))
+    services.quality.note(changes, answered.outcomes)
+    return respond_answered(answered)

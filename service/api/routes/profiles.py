@@ -12,6 +12,7 @@ from starlette.responses import Response
 from service.api.asgi import call_of
 from service.api.auth import ACTIVATION, STEWARD, Caller, only_activates
 from service.api.documentation import LOOKUP_PARAMETERS, answers, reads
+from service.api.guard import UNKNOWN
 from service.api.reading import (
     body_of,
     caller_of,
@@ -95,7 +96,10 @@ async def post_lookup(request: Request) -> Response:
             raise UnknownIdentifier()
         return found
 
+    unknown = 0
+
     async def one_of(index: int, item: object) -> bytes:
+        nonlocal unknown
         place = f"/identifiers/{index}"
         try:
             identifier = valid_item(_IDENTIFIER, item, place)
@@ -104,10 +108,12 @@ async def post_lookup(request: Request) -> Response:
             key: IdentifierKey = identifier_of(identifier, policy, place).key
             found = await look_up(key)
         except (Invalid, UnknownIdentifier) as error:
+            unknown += isinstance(error, UnknownIdentifier)
             return orjson.dumps(problem_item(error, request_id))
         return found.body
 
     found = await asyncio.gather(*(one_of(index, item) for index, item in enumerate(items)))
+    request.scope[UNKNOWN] = unknown
     return Response(b'{"results":[' + b",".join(found) + b"]}", 200, media_type="application/json")
 
 

@@ -81,4 +81,6 @@ async def post_resubmit(request: Request, quarantine_id: str) -> Response:
     item = {**{name: value for name, value in own.items() if value is not None}, **sent.content}
     changes = await read_events(services, [item], resubmits=quarantine_id)
     render = rendered([text_of(item, "id")], call_of(request.scope).request_id)
-    return respond_answered(await services.write_path.submit(changes, origin_of(request, caller, sent.raw), render))
+    answered = await services.write_path.submit(changes, origin_of(request, caller, sent.raw), render)
+    services.quality.note(changes, answered.outcomes)
+    return respond_answered(answered)
