@@ -46,8 +46,10 @@ schema-check: $(STAMP)
 migrate-status: $(STAMP)
 	@exec $(BIN)/python -m service migrate-status
 
+# Three at a time, each with stores of its own: much of a test is waiting. PARALLEL=0 runs them one after the other.
+PARALLEL ?= 3
 test: lint
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n $(PARALLEL) --dist loadfile
 
 # All scenario files through HTTP, each on an instance of its own; `make test` plays some of them so.
 scenarios-http: $(DEV)
