@@ -15,6 +15,7 @@ from service.commands.policies import Policies
 from service.commands.ports import Archive, Audit, Reader
 from service.commands.proof import Proof
 from service.commands.reconciling import Cutovers, Reconciler
+from service.commands.record_ports import Span
 from service.commands.write_path import WritePath
 from service.delivery.dispatcher import Dispatcher
 from service.delivery.egress import Allowed, Egress
@@ -25,8 +26,10 @@ from service.delivery.surroundings import Installed
 from service.delivery.tables import Tables
 from service.errors import StartRefused
 from service.graph.deliveries import GraphDeliveries
-from service.graph.delivery_facts import GraphEventCounts, GraphEvents, GraphIntended
+from service.graph.delivery_facts import GraphEventCounts, GraphEvents, GraphIntended, Recorded
 from service.graph.driver import AsyncDriver
+from service.model.events import CanonicalEvent
+from service.record.table import DeltaRecord
 from service.settings import Settings
 
 log = structlog.get_logger()
@@ -56,6 +59,20 @@ def allowed_by(settings: Settings, adapters: dict[str, Adapter]) -> Allowed:
     else:
         hosts = {host for adapter in adapters.values() for host in adapter.manifest.hosts}
     return Allowed(frozenset(hosts), settings.egress_allow_private)
+
+
+def _recorded(settings: Settings) -> Recorded:
+    """Reads an event from the record; where there is no record the graph keeps all."""
+    uri = settings.record_uri
+    if uri is None:
+        return lambda source, event_id, seq: None
+    record = DeltaRecord(uri)
+
+    def read(source: str, event_id: str, seq: int) -> CanonicalEvent | None:
+        found = record.rows(Span(seq - 1, seq), 1_000)
+        return next((event for event in found if (event.source, event.event_id) == (source, event_id)), None)
+
+    return read
 
 
 def _alert(destination: str, reason: str) -> None:
@@ -97,7 +114,6 @@ def delivering(
     sender = LiveSender(egress, secrets, Tables(), clock)
     dispatcher = Dispatcher(policies, around, sender, deliveries, write_path, clock, _alert)
     write_path.committed = dispatcher.wake
-    parts = DeliveryParts(
-        deliveries, reconciler, cutovers, proof, around, PreviewBuilder(around), GraphEvents(driver, database)
-    )
+    events = GraphEvents(driver, database, _recorded(settings))
+    parts = DeliveryParts(deliveries, reconciler, cutovers, proof, around, PreviewBuilder(around), events)
     return Delivering(parts, dispatcher, egress)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from typing import Any, LiteralString
 
 from neo4j import AsyncDriver
@@ -11,7 +13,9 @@ from service.commands.intents import Happened
 from service.events.canonical import event_of
 from service.graph import delivery_queries as q
 from service.graph.driver import rows_of
-from service.model.events import event_key
+from service.model.events import CanonicalEvent, event_key
+
+Recorded = Callable[[str, str, int], CanonicalEvent | None]
 
 
 class _Reads:
@@ -33,13 +37,23 @@ class GraphIntended(_Reads):
 
 
 class GraphEvents(_Reads):
-    """See `service.commands.delivery_parts.Events`. Raises StoreUnavailable."""
+    """See `service.commands.delivery_parts.Events`. Raises StoreUnavailable.
+
+    `recorded` reads an event from the record by its sequence number, where the graph has handed it over.
+    """
+
+    def __init__(self, driver: AsyncDriver, database: str, recorded: Recorded) -> None:
+        super().__init__(driver, database)
+        self._recorded = recorded
 
     async def find(self, source: str, event_id: str) -> Happened | None:
         """One event, None where it is not known or not kept any more."""
         rows = await self._rows(q.READ_EVENT, key=event_key(source, event_id))
-        body = rows[0]["body"] if rows else None
-        return happened(event_of(body)) if body else None
+        if not rows:
+            return None
+        body, seq = rows[0]["body"], rows[0]["seq"]
+        event = event_of(body) if body else await asyncio.to_thread(self._recorded, source, event_id, seq)
+        return None if event is None else happened(event)
 
 
 class GraphEventCounts(_Reads):

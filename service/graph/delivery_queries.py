@@ -139,4 +139,4 @@ MATCH (i:Intake) WHERE i.at >= $since AND i.at < $until
 RETURN sum(i.accepted) AS accepted, sum(i.duplicate) AS duplicate, sum(i.quarantined) AS quarantined,
     sum(i.lost) AS lost
 """
-READ_EVENT: LiteralString = "MATCH (e:Event {key: $key}) RETURN e.body AS body"
+READ_EVENT: LiteralString = "MATCH (e:Event {key: $key}) WHERE e.erased IS NULL RETURN e.body AS body, e.seq AS seq"
