@@ -65,7 +65,7 @@ BODIES: list[tuple[str, str, object]] = [
     ("/v1/links", "", "x"),
     ("/v1/links", "", None),
     ("/v1/links", "/links", {"links": {"0": link("crm_id:a", "device_id:b")}}),
-    ("/v1/links", "", {"links": [], "more": 1}),
+    ("/v1/links", "/more", {"links": [], "more": 1}),
     ("/v1/profiles/lookup", "", []),
     ("/v1/profiles/lookup", "/identifiers", {}),
     ("/v1/profiles/lookup", "/identifiers", {"identifiers": "crm_id:a"}),

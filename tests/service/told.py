@@ -66,7 +66,9 @@ class Told:
         """Why a link that was just taken in has no say, or None."""
         log = self.evidence.links[report.link_id]
         if not self.evidence.is_active(log, time.time_ns() // 1_000_000):
-            permitted = self.evidence.may_be_linked(report.a) and self.evidence.may_be_linked(report.b)
+            permitted = all(
+                self.evidence.may_be_linked(end, time.time_ns() // 1_000_000) for end in (report.a, report.b)
+            )
             floor = self.policy.min_confidence_deterministic
             if report.method == "probabilistic":
                 floor = self.policy.min_confidence_probabilistic
