@@ -136,7 +136,7 @@ def flip_due(world: World, keys: Collection[IdentifierKey] = ()) -> Step:
         world.behind = max(len(found), len(over)) >= DUE_LINKS_MAX
     due = sorted(found, key=lambda link: (link.due or 0, link.link_id))
     grants = {key: world.state(key).linking_until or 0 for key in sorted(over)}
-    yield Wanted({end for link in due for end in link.pair} | grants.keys(), {link.pair for link in due}, around=True)
+    yield Wanted({end for link in due for end in link.pair} | grants.keys(), {link.pair for link in due})
     links_at = {at: list(links) for at, links in groupby(due, key=lambda link: link.due or 0)}
     for at in sorted({*links_at, *grants.values()}):
         world.now = min(at, now)

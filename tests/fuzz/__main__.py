@@ -16,7 +16,7 @@ import hypothesis.internal.conjecture.utils as conjecture
 import schemathesis.specs.openapi._hypothesis as strategies
 
 CONFIG = "tests/fuzz/schemathesis.toml"
-LEFT_OUT = "/webhooks/"
+LEFT_OUT = "/webhooks/|/retry$"  # signed; an id of one form, of which too few are drawn
 WOULD_BE_DONE = "/activate|/rollback"
 
 

@@ -220,15 +220,18 @@ async def test_worth_follows_what_would_be_joined(api: Api) -> None:
 
 async def test_an_item_ends_with_its_link(api: Api) -> None:
     """Under the threshold it bears on no profile, and all the same a person need not decide on what is over."""
-    due = now_ms() + 4_000
+    due = now_ms() + 8_000
     a, b = await probable(api, 0.8, expires_at=rfc3339(due))
     await api.links(link(a, b, method="probabilistic", confidence=0.7, rule="other"))
     (item,) = await open_at(api, a)
     assert item["link"]["confidence"] == 0.8
     await until(due)
     assert [one["link"]["confidence"] for one in await open_at(api, a)] in ([], [0.7])
-    await until(due + 2_500)
-    (other,) = await open_at(api, a)
+    for _ in range(20):  # the sweep comes every second, on an idle machine
+        await until(now_ms() + 500)
+        if left := await open_at(api, a):
+            break
+    (other,) = left
     assert other["link"]["confidence"] == 0.7, "what is left speaks for the pair"
     assert (await judge(api, item, "same")).status == 404
     graph = agreed(await api.get(f"/v1/profiles/{await api.profile_id(a)}/graph"))

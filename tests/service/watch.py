@@ -25,7 +25,8 @@ class Shelf:
     async def stock(self) -> Stock:
         """Nodes, relationships, and the keys of Redis. What loops note of themselves, at any time, is not counted."""
         found = await self.driver.execute_query(
-            "MATCH (n) WHERE NOT n:Quality AND NOT n:Lease WITH count(n) AS nodes OPTIONAL MATCH ()-[r]->() RETURN nodes, count(r) AS links"
+            "MATCH (n) WHERE NOT n:Quality AND NOT n:Lease WITH count(n) AS nodes "
+            "OPTIONAL MATCH ()-[r]->() RETURN nodes, count(r) AS links"
         )
         [row] = found.records
         return row["nodes"], row["links"], frozenset([key async for key in self.cache.scan_iter(count=1_000)])
