@@ -13,6 +13,7 @@ from service.commands.policies import Policies
 from service.commands.ports import Archive, Audit, AuditFilter, Reader
 from service.commands.reconciling import Reconciler
 from service.control.decide import decide
+from service.errors import Erased
 from service.model.delivery import Attempted, Delivery
 from service.model.times import parse_rfc3339, rfc3339
 
@@ -124,7 +125,10 @@ class Proof:
 
     async def _agrees(self, delivery: Delivery, made: Attempted) -> bool | None:
         """None: the person was erased since, and nothing is left to decide on."""
-        body = await self._reader.decision(made.decision_id or "")
+        try:
+            body = await self._reader.decision(made.decision_id or "")
+        except Erased:
+            return None
         if body is None or delivery.asked is None:
             return None
         kept = orjson.loads(body)
@@ -161,10 +165,17 @@ class Proof:
         if found is None or found.consent is None:
             return False
         for made in found.attempts:
-            if made.decision_id is None or await self._reader.decision(made.decision_id) is None:
+            if made.decision_id is None or not await self._is_kept(made.decision_id):
                 return False
         if found.subject is None:
             return True
         asked = AuditFilter(subject=found.subject, destination=found.destination)
         entries = await self._audit.search(asked, 2**62, ENTRIES_MAX)
         return any(entry.get("delivery_id") == found.delivery_id for entry in entries)
+
+    async def _is_kept(self, decision_id: str) -> bool:
+        """Whether a decision is on record; of an erased person there is only that it was made, as there should be."""
+        try:
+            return await self._reader.decision(decision_id) is not None
+        except Erased:
+            return True

@@ -395,6 +395,7 @@ async def test_19_a_table_has_a_row_once_and_an_erased_person_not_at_all(sender:
         return True if len(left) == 1 and not _held(Path(uri), value) else None
 
     await until(gone)
+    assert (await api.get("/v1/proof")).status == 200, "what is left of an erased person does not stop a proof"
     await api.post(f"/v1/policies/{active['version']}/activate", {})
 
 
