@@ -6,37 +6,11 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from service.model.records import Matching
+from service.model.records import FIELDS, Matching
+from service.model.records import Field as RecordField
 
-FIELDS: Final = (
-    "given_name",
-    "family_name",
-    "birth_date",
-    "house_number",
-    "street",
-    "suburb",
-    "postcode",
-    "city",
-    "country",
-    "phone",
-    "email",
-)
 MODEL: Final = r"^[a-z][a-z0-9_]{0,63}/[1-9][0-9]{0,8}$"
 MAX_CANDIDATES_MAX: Final = 100
-
-FieldName = Literal[
-    "given_name",
-    "family_name",
-    "birth_date",
-    "house_number",
-    "street",
-    "suburb",
-    "postcode",
-    "city",
-    "country",
-    "phone",
-    "email",
-]
 
 
 class MatchingRules(BaseModel):
@@ -48,7 +22,7 @@ class MatchingRules(BaseModel):
 
     model: Annotated[str, StringConstraints(pattern=MODEL)] = "people/1"
     keep: Literal["encoded", "plain"] = "encoded"
-    fields: Annotated[list[FieldName], Field(min_length=1, max_length=len(FIELDS))] = list(FIELDS)
+    fields: Annotated[list[RecordField], Field(min_length=1, max_length=len(FIELDS))] = list(FIELDS)
     max_candidates: Annotated[int, Field(ge=1, le=MAX_CANDIDATES_MAX)] = 20
     keep_above: Annotated[float, Field(gt=0, le=1)] = 0.5
 

@@ -38,8 +38,8 @@ PERSONAL = [FEATURES.index(name) for name in PERSON_FIELDS]
 def features(levels: Levels) -> Levels:
     """Pairs x FEATURES, of pairs x FIELDS. A field that depends on another is missing in all contexts but its own."""
     found = np.zeros((len(levels), len(FEATURES)), dtype=np.uint8)
-    for i, name in enumerate(ALONE):
-        found[:, i] = levels[:, FIELDS.index(name)]
+    for i, alone in enumerate(ALONE):
+        found[:, i] = levels[:, FIELDS.index(alone)]
     contexts = [(name, _context(levels, others)) for name, others in _DEPENDS.items()]
     contexts.append(("email", _names(levels)))
     at = len(ALONE)

@@ -10,20 +10,8 @@ from service.matching.addresses import city_of, country_of, house_number_of, pos
 from service.matching.contacts import email_of, phone_of
 from service.matching.dates import birth_date_of
 from service.matching.names import name_of
+from service.model.records import FIELDS as FIELDS
 
-FIELDS = (
-    "given_name",
-    "family_name",
-    "birth_date",
-    "house_number",
-    "street",
-    "suburb",
-    "postcode",
-    "city",
-    "country",
-    "phone",
-    "email",
-)
 LEVELS = ("missing", "different", "similar", "close", "equal")
 MISSING, DIFFERENT, SIMILAR, CLOSE, EQUAL = range(5)
 PERSON_FIELDS = ("given_name", "birth_date")  # what members of one household do not share

@@ -26,6 +26,20 @@ Outcome = Literal[
     "shadow",
     "not_supported",
 ]
+Result = Literal[
+    "delivered",
+    "accepted_unverified",
+    "retry",
+    "throttled",
+    "split",
+    "dead",
+    "expired",
+    "setup_failed",
+    "unknown",
+    "not_supported",
+]
+"""What one attempt came to; an adapter says it of each item."""
+
 DestinationMode = Literal["ok", "paused", "setup_failed", "throttled"]
 Cause = Literal["timing", "duplicate", "consent", "identity", "mapping", "legacy_defect"]
 CAUSES: tuple[Cause, ...] = ("timing", "duplicate", "consent", "identity", "mapping", "legacy_defect")

@@ -6,23 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from service.model.delivery import Cause, CutoverStep, Delivery, DestinationState, Explanation
+from service.model.delivery import Cause, CutoverStep, Delivery, DestinationState, Explanation, Result
 from service.model.identifiers import IdentifierKey
 from service.model.policy import Policy
 from service.model.policy_versions import PolicyVersion
-
-Result = Literal[
-    "delivered",
-    "accepted_unverified",
-    "retry",
-    "throttled",
-    "split",
-    "dead",
-    "expired",
-    "setup_failed",
-    "unknown",
-    "not_supported",
-]
 
 
 @dataclass(frozen=True, slots=True)

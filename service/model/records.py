@@ -8,13 +8,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal, NamedTuple, Protocol
+from typing import Final, Literal, NamedTuple, Protocol, get_args
 
 from service.model.evidence import Reason
 from service.model.identifiers import IdentifierKey, LinkId, ProfileId
 
 SOURCE: Final = "matching"
 """The source of links that follow from records; nobody else may use it."""
+
+Field = Literal[
+    "given_name",
+    "family_name",
+    "birth_date",
+    "house_number",
+    "street",
+    "suburb",
+    "postcode",
+    "city",
+    "country",
+    "phone",
+    "email",
+]
+FIELDS: Final[tuple[Field, ...]] = get_args(Field)
+"""The attributes of a record, in the order that encodings and models keep them in."""
 
 Keep = Literal["encoded", "plain"]
 Block = int

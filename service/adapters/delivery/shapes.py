@@ -10,21 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol, runtime_checkable
 
+from service.model.delivery import Result as Result
+
 API: Final = 1
 """Version of this protocol; an adapter names the one that it was written for as `api`."""
-
-Result = Literal[
-    "delivered",
-    "accepted_unverified",
-    "retry",
-    "throttled",
-    "split",
-    "dead",
-    "expired",
-    "setup_failed",
-    "unknown",
-    "not_supported",
-]
 
 
 @dataclass(frozen=True, slots=True)
