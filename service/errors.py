@@ -77,6 +77,11 @@ class FabricError(Exception):
     def __str__(self) -> str:
         return f"{self.code}: {self.detail}"
 
+    @property
+    def pointed(self) -> tuple[FieldError, ...]:
+        """What is wrong, as errors of fields: at least one, of the whole where none is named."""
+        return self.errors or (FieldError("", self.detail),)
+
 
 class BadValue(ValueError):
     """A value that its type refuses. The text is shown to callers, so it names what is expected, never the value."""

@@ -28,6 +28,7 @@ from service.model.policy import Policy
 
 Model = TypeVar("Model", bound=BaseModel)
 _KEY_LENGTH_MAX = 255
+_AHEAD_MS_MAX = 24 * 3_600_000
 
 
 def services_of(request: Request) -> Services:
@@ -105,6 +106,12 @@ def valid_item(adapter: TypeAdapter[Model], item: object, place: str) -> Model |
         return adapter.validate_python(item)
     except ValidationError as error:
         return placed(field_errors(error.errors(include_url=False), item), place)
+
+
+def not_ahead(at: int | None, now: int) -> None:
+    """Raises Invalid for an observation (ms) of more than a day ahead: a clock may be wrong, not that far."""
+    if at is not None and at > now + _AHEAD_MS_MAX:
+        raise Invalid.at("/observed_at", "is more than a day ahead")
 
 
 def placed(errors: Iterable[FieldError], place: str) -> tuple[FieldError, ...]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
+from service.api.batches import wrong_with
 from service.api.render import Json, errors_json
 from service.commands.carry_out import Outcome
 from service.commands.records import Why
 from service.commands.training import Agreement
 from service.control.answer import name_of
-from service.errors import FabricError, FieldError
+from service.errors import FieldError
 from service.matching.model import Model
 from service.matching.score import FieldScore
 from service.model.matching_models import KeptModel
@@ -49,14 +49,7 @@ def record_result(outcome: Outcome | tuple[FieldError, ...]) -> Json:
     if isinstance(outcome, RecordReceipt):
         matches = [_match_json(match) for match in outcome.matches]
         return {"status": outcome.status, "profile_id": outcome.profile_id, "matches": matches, "errors": []}
-    errors: Sequence[FieldError] = outcome if isinstance(outcome, tuple) else _told(outcome)
-    return {"status": "rejected", "profile_id": None, "matches": [], "errors": errors_json(errors)}
-
-
-def _told(outcome: object) -> tuple[FieldError, ...]:
-    if isinstance(outcome, FabricError):
-        return outcome.errors or (FieldError("", outcome.detail),)
-    raise TypeError("not the outcome of a record")
+    return {"status": "rejected", "profile_id": None, "matches": [], "errors": errors_json(wrong_with(outcome))}
 
 
 def model_json(kept: KeptModel, model: Model | None, agreed: Agreement | None, progress: float | None) -> Json:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import orjson
 from starlette.responses import Response
 
+from service.api.batches import wrong_with
 from service.api.errors import error_from, meaning_of, problem
 from service.commands.announce import Event
 from service.commands.carry_out import Outcome
@@ -126,14 +127,8 @@ def link_result(outcome: Outcome | tuple[FieldError, ...]) -> Json:
             "profile_id": outcome.profile_id,
             "errors": [],
         }
-    errors = outcome if isinstance(outcome, tuple) else _told(outcome)
-    return {"link_id": None, "status": "rejected", "reason": None, "profile_id": None, "errors": errors_json(errors)}
-
-
-def _told(outcome: object) -> tuple[FieldError, ...]:
-    if isinstance(outcome, FabricError):
-        return outcome.errors or (FieldError("", outcome.detail),)
-    raise TypeError("not the outcome of a link")
+    errors = errors_json(wrong_with(outcome))
+    return {"link_id": None, "status": "rejected", "reason": None, "profile_id": None, "errors": errors}
 
 
 def grouping_json(grouping: Grouping) -> Json:
@@ -212,6 +207,11 @@ def kept_revocation_json(kept: Revocation) -> Json:
     }
 
 
+def failed(error: FabricError, request_id: str) -> tuple[int, bytes]:
+    """Status and body of an answer that is an error."""
+    return meaning_of(type(error)).status, orjson.dumps(problem(error, request_id))
+
+
 def one(
     request_id: str, shape: Callable[[Any], Json], status: int = 200
 ) -> Callable[[Sequence[Outcome]], tuple[int, bytes]]:
@@ -220,7 +220,7 @@ def one(
     def render(outcomes: Sequence[Outcome]) -> tuple[int, bytes]:
         (outcome,) = outcomes
         if isinstance(outcome, FabricError):
-            return meaning_of(type(outcome)).status, orjson.dumps(problem(outcome, request_id))
+            return failed(outcome, request_id)
         return status, orjson.dumps(shape(outcome))
 
     return render

@@ -24,7 +24,7 @@ from service.commands.carry_out import Outcome
 from service.commands.newcomers import Newcomers
 from service.commands.queue import Answered
 from service.commands.write_path import WritePath
-from service.errors import FabricError, FieldError, Internal, NotNow
+from service.errors import FabricError, Internal, NotNow
 from service.model.changes import LinkReceipt, Origin
 from service.model.identifiers import IdentifierKey
 from service.volume.checkpoint import Checkpoint
@@ -230,7 +230,7 @@ class Loading:
         refused = []
         for one, outcome in zip(changes, answered.outcomes, strict=True):
             if isinstance(outcome, FabricError):
-                refused.append(Refusal(one.row, outcome.errors or (FieldError("", outcome.detail),)))
+                refused.append(Refusal(one.row, outcome.pointed))
             else:
                 self.loaded.statuses[outcome.status if isinstance(outcome, LinkReceipt) else "recorded"] += 1
         self._checkpoint.refuse(refused)

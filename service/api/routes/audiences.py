@@ -13,52 +13,40 @@ from starlette.responses import Response
 from service.api.asgi import call_of
 from service.api.audience_schemas import MembersOut, TraitResults, TraitsIn, TraitsManyIn
 from service.api.auth import ACTIVATION, COLLECTOR
+from service.api.batches import Wrong, batch_of, read_item, wrong_with
 from service.api.context import Services
 from service.api.documentation import answers, reads
-from service.api.errors import meaning_of, problem
 from service.api.reading import (
     body_of,
     caller_of,
     identifier_of,
-    items_of,
+    not_ahead,
     open_to,
     origin_of,
-    placed,
     services_of,
-    valid_item,
 )
-from service.api.render import errors_json, respond_answered
+from service.api.render import errors_json, failed, respond_answered
 from service.commands.carry_out import Outcome
 from service.commands.members import members_of
-from service.errors import FabricError, FieldError, Internal, Invalid
+from service.errors import FabricError
 from service.model.changes import ObserveTraits, Origin, TraitsReceipt
 
 router = APIRouter(prefix="/v1", tags=["traits and audiences"])
 _TRAITS = TypeAdapter(TraitsIn)
-_AHEAD_MS_MAX = 24 * 3_600_000
 
 
-def _read_one(item: object, services: Services, place: str) -> ObserveTraits | tuple[FieldError, ...]:
-    sent = valid_item(_TRAITS, item, place)
-    if isinstance(sent, tuple):
-        return sent
-    try:
-        key = identifier_of(sent.identifier, services.policy(), "/identifier").key
-        if sent.observed_at is not None and sent.observed_at > services.now_ms() + _AHEAD_MS_MAX:
-            raise Invalid.at("/observed_at", "is more than a day ahead")
-    except Invalid as error:
-        return placed(error.errors, place)
+def _change_of(sent: TraitsIn, services: Services) -> ObserveTraits:
+    """What a report asks for. Raises Invalid with pointers inside it."""
+    key = identifier_of(sent.identifier, services.policy(), "/identifier").key
+    not_ahead(sent.observed_at, services.now_ms())
     return ObserveTraits(key, tuple(sent.traits.items()), sent.source, sent.observed_at)
 
 
-def _result(entry: Outcome | tuple[FieldError, ...]) -> dict[str, Any]:
-    if isinstance(entry, TraitsReceipt):
-        status = "accepted" if entry.accepted else "duplicate"
-        return {"status": status, "profile_id": entry.profile_id, "errors": []}
-    errors: tuple[FieldError, ...] = entry if isinstance(entry, tuple) else ()
-    if isinstance(entry, FabricError):
-        errors = entry.errors or (FieldError("", entry.detail),)
-    return {"status": "rejected", "profile_id": None, "errors": errors_json(errors)}
+def _result(outcome: Outcome | Wrong) -> dict[str, Any]:
+    if isinstance(outcome, TraitsReceipt):
+        status = "accepted" if outcome.accepted else "duplicate"
+        return {"status": status, "profile_id": outcome.profile_id, "errors": []}
+    return {"status": "rejected", "profile_id": None, "errors": errors_json(wrong_with(outcome))}
 
 
 @router.post(
@@ -74,23 +62,21 @@ async def post_traits(request: Request) -> Response:
     caller = caller_of(request, COLLECTOR)
     services, request_id = services_of(request), call_of(request.scope).request_id
     sent = await body_of(request)
-    items = items_of(sent.content, "traits") if _is_batch(sent.content) else None
-    if items is None:
-        read = [_read_one(sent.content, services, "")]
-        if isinstance(read[0], tuple):
-            raise Invalid(errors=read[0])
-    else:
-        read = [_read_one(item, services, f"/traits/{index}") for index, item in enumerate(items)]
-    changes = [entry for entry in read if isinstance(entry, ObserveTraits)]
+    batch = batch_of(
+        sent.content,
+        "traits",
+        lambda item, place: read_item(_TRAITS, item, place, lambda one: _change_of(one, services)),
+        is_single=not _is_batch(sent.content),
+    )
 
     def render(outcomes: Sequence[Outcome]) -> tuple[int, bytes]:
-        if items is None and isinstance(outcomes[0], FabricError):
-            return meaning_of(type(outcomes[0])).status, orjson.dumps(problem(outcomes[0], request_id))
-        following = iter(outcomes)
-        found = [_result(entry if isinstance(entry, tuple) else next(following, Internal())) for entry in read]
-        return 200, orjson.dumps({"results": found})
+        if batch.is_single and isinstance(outcomes[0], FabricError):
+            return failed(outcomes[0], request_id)
+        return 200, orjson.dumps({"results": [_result(entry) for entry in batch.answered(outcomes)]})
 
-    return respond_answered(await services.write_path.submit(changes, origin_of(request, caller, sent.raw), render))
+    return respond_answered(
+        await services.write_path.submit(batch.changes, origin_of(request, caller, sent.raw), render)
+    )
 
 
 def _is_batch(content: object) -> bool:

@@ -14,10 +14,10 @@ from service.api.auth import PRIVACY
 from service.api.consent_schemas import ConsentIn, ConsentsKept, ConsentsOut
 from service.api.context import Services
 from service.api.documentation import answers, reads
-from service.api.errors import meaning_of, problem
 from service.api.reading import body_of, caller_of, identifier_of, open_to, origin_of, read_as, services_of
 from service.api.render import (
     consents_json,
+    failed,
     kept_consent_json,
     kept_revocation_json,
     one,
@@ -122,7 +122,7 @@ def _rendered(request_id: str, signal: SignalOutcome) -> Render:
         receipts = []
         for outcome in outcomes:
             if isinstance(outcome, FabricError):
-                return meaning_of(type(outcome)).status, orjson.dumps(problem(outcome, request_id))
+                return failed(outcome, request_id)
             assert isinstance(outcome, ConsentReceipt)
             receipts.append(outcome)
         return 200, orjson.dumps(consents_json(receipts, signal))

@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from service.api.asgi import call_of
 from service.api.auth import ADMIN, COLLECTOR
+from service.api.batches import Wrong, batch_of, read_item, wrong_with
 from service.api.context import Services
 from service.api.delivery_render import explanation_json, step_json
 from service.api.delivery_schemas import (
@@ -29,27 +30,23 @@ from service.api.delivery_schemas import (
     StepsOut,
 )
 from service.api.documentation import answers, reads
-from service.api.errors import meaning_of, problem
 from service.api.reading import (
     body_of,
     caller_of,
     identifier_of,
-    items_of,
     open_to,
     origin_of,
-    placed,
     read_as,
     services_of,
-    valid_item,
 )
-from service.api.render import errors_json, one, respond, respond_answered
+from service.api.render import errors_json, failed, one, respond, respond_answered
 from service.api.routes.deliveries import moment
 from service.commands.carry_out import Outcome
 from service.commands.intents import compared_fields
 from service.commands.reconciling import Stepped, rule_of
 from service.control.conditions import Condition, NotACondition
 from service.control.reconcile import EXPLAINS
-from service.errors import FabricError, FieldError, Internal, Invalid
+from service.errors import FabricError, Invalid
 from service.model.delivery_changes import ExplainDifference, LegacyReceipt, TakeLegacy
 
 router = APIRouter(prefix="/v1", tags=["cutover"])
@@ -57,22 +54,19 @@ _RECORD = TypeAdapter(LegacyRecordIn)
 _FIELDS_BYTES_MAX = 8_192
 
 
-def _read_one(item: object, services: Services, destination: str, place: str) -> TakeLegacy | tuple[FieldError, ...]:
-    sent = valid_item(_RECORD, item, place)
-    if isinstance(sent, tuple):
-        return sent
+def _change_of(sent: LegacyRecordIn, item: object, services: Services, destination: str) -> TakeLegacy:
+    """What a record asks for. Raises Invalid with pointers inside it."""
     policy, pseudonym = services.policy(), services.pseudonym
+    keys = [
+        identifier_of(identifier, policy, f"/identifiers/{index}").key
+        for index, identifier in enumerate(sent.identifiers)
+    ]
     try:
-        keys = [
-            identifier_of(identifier, policy, f"/identifiers/{index}").key
-            for index, identifier in enumerate(sent.identifiers)
-        ]
-        if len(orjson.dumps(sent.fields)) > _FIELDS_BYTES_MAX:
-            raise Invalid.at("/fields", f"is larger than {_FIELDS_BYTES_MAX} bytes")
-    except Invalid as error:
-        return placed(error.errors, place)
+        size = len(orjson.dumps(sent.fields))
     except (TypeError, ValueError):
-        return (FieldError(f"{place}/fields", "holds a number that is too large"),)
+        raise Invalid.at("/fields", "holds a number that is too large") from None
+    if size > _FIELDS_BYTES_MAX:
+        raise Invalid.at("/fields", f"is larger than {_FIELDS_BYTES_MAX} bytes")
     content = orjson.dumps(item, option=orjson.OPT_SORT_KEYS)
     return TakeLegacy(
         sent.id,
@@ -87,16 +81,13 @@ def _read_one(item: object, services: Services, destination: str, place: str) ->
     )
 
 
-def _result(sent: object, outcome: Outcome | tuple[FieldError, ...]) -> dict[str, Any]:
+def _result(sent: object, outcome: Outcome | Wrong) -> dict[str, Any]:
     if isinstance(outcome, LegacyReceipt):
         status = "accepted" if outcome.accepted else "duplicate"
         return {"id": outcome.record_id, "status": status, "errors": []}
-    errors: tuple[FieldError, ...] = outcome if isinstance(outcome, tuple) else ()
-    if isinstance(outcome, FabricError):
-        errors = outcome.errors or (FieldError("", outcome.detail),)
     name = sent.get("id") if isinstance(sent, dict) else None
     shown = name if isinstance(name, str) and len(name) <= 128 and name.isprintable() else None
-    return {"id": shown, "status": "rejected", "errors": errors_json(errors)}
+    return {"id": shown, "status": "rejected", "errors": errors_json(wrong_with(outcome))}
 
 
 @router.post(
@@ -110,27 +101,21 @@ async def post_legacy(request: Request, destination: str) -> Response:
     services, request_id = services_of(request), call_of(request.scope).request_id
     sent = await body_of(request)
     rule_of(services.policy(), destination)
-    items = items_of(sent.content, "records")
-    if items is None:
-        read = [_read_one(sent.content, services, destination, "")]
-        if isinstance(read[0], tuple):
-            raise Invalid(errors=read[0])
-    else:
-        read = [_read_one(item, services, destination, f"/records/{i}") for i, item in enumerate(items)]
-    changes = [entry for entry in read if isinstance(entry, TakeLegacy)]
-    given = [sent.content] if items is None else items
+    batch = batch_of(
+        sent.content,
+        "records",
+        lambda item, place: read_item(_RECORD, item, place, lambda one: _change_of(one, item, services, destination)),
+    )
 
     def render(outcomes: Sequence[Outcome]) -> tuple[int, bytes]:
-        if items is None and isinstance(outcomes[0], FabricError):
-            return meaning_of(type(outcomes[0])).status, orjson.dumps(problem(outcomes[0], request_id))
-        following = iter(outcomes)
-        found = [
-            _result(item, entry if isinstance(entry, tuple) else next(following, Internal()))
-            for item, entry in zip(given, read, strict=True)
-        ]
+        if batch.is_single and isinstance(outcomes[0], FabricError):
+            return failed(outcomes[0], request_id)
+        found = [_result(*entry) for entry in zip(batch.items, batch.answered(outcomes), strict=True)]
         return 200, orjson.dumps({"results": found})
 
-    return respond_answered(await services.write_path.submit(changes, origin_of(request, caller, sent.raw), render))
+    return respond_answered(
+        await services.write_path.submit(batch.changes, origin_of(request, caller, sent.raw), render)
+    )
 
 
 @router.get(

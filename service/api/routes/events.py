@@ -14,10 +14,9 @@ from service.api.auth import COLLECTOR
 from service.api.cloud_events import events_in
 from service.api.context import Services
 from service.api.documentation import answers, reads
-from service.api.errors import meaning_of, problem
 from service.api.event_schemas import EventIn, EventResults, EventsIn
 from service.api.reading import body_of, caller_of, origin_of, services_of
-from service.api.render import respond_answered
+from service.api.render import failed, respond_answered
 from service.commands.carry_out import Outcome
 from service.commands.queue import Render
 from service.errors import FabricError, Internal
@@ -55,7 +54,7 @@ def rendered(ids: Sequence[str | None], request_id: str) -> Render:
         for event_id, outcome in zip(ids, outcomes, strict=True):
             if not isinstance(outcome, EventReceipt):
                 error = outcome if isinstance(outcome, FabricError) else Internal()
-                return meaning_of(type(error)).status, orjson.dumps(problem(error, request_id))
+                return failed(error, request_id)
             found.append(result_json(event_id, outcome))
         return 200, orjson.dumps({"results": found})
 

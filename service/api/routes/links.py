@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import orjson
 from fastapi import APIRouter, Query, Request
@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from service.api.asgi import call_of
 from service.api.auth import COLLECTOR, STEWARD, Caller
+from service.api.batches import batch_of, read_item
 from service.api.context import Services
 from service.api.documentation import answers, reads
 from service.api.links_why import whys
@@ -19,12 +20,10 @@ from service.api.reading import (
     body_of,
     caller_of,
     identifier_of,
-    items_of,
+    not_ahead,
     open_to,
     origin_of,
-    placed,
     services_of,
-    valid_item,
 )
 from service.api.render import link_json, link_result, one, respond, respond_answered
 from service.api.schemas import FreeText, LinkIn, LinkOut, LinkResults, LinksIn
@@ -37,7 +36,6 @@ from service.model.records import SOURCE
 
 router = APIRouter(prefix="/v1", tags=["evidence"])
 _LINK = TypeAdapter(LinkIn)
-_AHEAD_MS_MAX = 24 * 3_600_000
 _EVIDENCE_BYTES_MAX = 4_096
 
 
@@ -59,8 +57,7 @@ def _change_of(sent: LinkIn, services: Services) -> ObserveLink:
         raise Invalid.at("/b", "is the same identifier as the other end")
     if sent.source == SOURCE:
         raise Invalid.at("/source", "is the service's own: such links follow from records")
-    if sent.observed_at is not None and sent.observed_at > services.now_ms() + _AHEAD_MS_MAX:
-        raise Invalid.at("/observed_at", "is more than a day ahead")
+    not_ahead(sent.observed_at, services.now_ms())
     confidence = sent.confidence if sent.confidence is not None else policy.confidence_of_source(sent.source)
     return ObserveLink(
         services.link_ids(sent.source, sent.rule, sent.method, a, b),
@@ -80,13 +77,7 @@ def _change_of(sent: LinkIn, services: Services) -> ObserveLink:
 
 def read_link(item: object, services: Services, place: str) -> ObserveLink | tuple[FieldError, ...]:
     """The change that one item asks for, or what is wrong with it, with pointers from `place` on."""
-    sent = valid_item(_LINK, item, place)
-    if isinstance(sent, tuple):
-        return sent
-    try:
-        return _change_of(sent, services)
-    except Invalid as error:
-        return placed(error.errors, place)
+    return read_item(_LINK, item, place, lambda sent: _change_of(sent, services))
 
 
 @router.post(
@@ -99,24 +90,14 @@ async def post_links(request: Request) -> Response:
     caller: Caller = caller_of(request, COLLECTOR)
     services = services_of(request)
     sent = await body_of(request)
-    items = items_of(sent.content, "links")
-    read: list[ObserveLink | tuple[FieldError, ...]]
-    if items is None:
-        read = [read_link(sent.content, services, "")]
-        if isinstance(read[0], tuple):
-            raise Invalid(errors=read[0])
-    else:
-        read = [read_link(item, services, f"/links/{index}") for index, item in enumerate(items)]
-    changes = [change for change in read if isinstance(change, ObserveLink)]
+    batch = batch_of(sent.content, "links", lambda item, place: read_link(item, services, place))
 
     def render(outcomes: Sequence[Outcome]) -> tuple[int, bytes]:
-        following = iter(outcomes)
-        results: list[dict[str, Any]] = [
-            link_result(entry if isinstance(entry, tuple) else next(following)) for entry in read
-        ]
-        return 200, orjson.dumps({"results": results})
+        return 200, orjson.dumps({"results": [link_result(entry) for entry in batch.answered(outcomes)]})
 
-    return respond_answered(await services.write_path.submit(changes, origin_of(request, caller, sent.raw), render))
+    return respond_answered(
+        await services.write_path.submit(batch.changes, origin_of(request, caller, sent.raw), render)
+    )
 
 
 @router.get("/links/{link_id}", responses=answers(LinkOut, 401, 403, 404, 503))

@@ -13,19 +13,18 @@ from starlette.responses import Response
 
 from service.api.asgi import call_of
 from service.api.auth import ADMIN, COLLECTOR, STEWARD
+from service.api.batches import batch_of, read_item
 from service.api.context import Services
 from service.api.documentation import answers, reads
 from service.api.reading import (
     body_of,
     caller_of,
     identifier_of,
-    items_of,
+    not_ahead,
     open_to,
     origin_of,
-    placed,
     read_as,
     services_of,
-    valid_item,
 )
 from service.api.record_render import field_json, model_json, record_result
 from service.api.record_schemas import (
@@ -57,7 +56,6 @@ from service.model.times import rfc3339
 
 router = APIRouter(prefix="/v1", tags=["matching"])
 _RECORD = TypeAdapter(RecordIn)
-_AHEAD_MS_MAX = 24 * 3_600_000
 _READS = (400, 401, 403, 404, 422, 503)
 _TRAINS = answers(TrainingOut, 400, 401, 403, 410, 413, 415, 422, 503)
 _ACCEPTED = {202: _TRAINS.pop(200), **_TRAINS}
@@ -71,20 +69,13 @@ def _change_of(sent: RecordIn, services: Services) -> ObserveRecord:
     if policy.namespace_of_key(key).is_household:
         raise Invalid.at("/identifier/namespace", "is a household's, which has no records")
     at, now = sent.observed_at, services.now_ms()
-    if at is not None and at > now + _AHEAD_MS_MAX:
-        raise Invalid.at("/observed_at", "is more than a day ahead")
+    not_ahead(at, now)
     return services.matching.records.encode(key, sent.source, now if at is None else at, sent.attributes.told())
 
 
 def read_record(item: object, services: Services, place: str) -> ObserveRecord | tuple[FieldError, ...]:
     """The change that one item asks for, or what is wrong with it, with pointers from `place` on."""
-    sent = valid_item(_RECORD, item, place)
-    if isinstance(sent, tuple):
-        return sent
-    try:
-        return _change_of(sent, services)
-    except Invalid as error:
-        return placed(error.errors, place)
+    return read_item(_RECORD, item, place, lambda sent: _change_of(sent, services))
 
 
 @router.post("/records", responses=answers(RecordResults, *_WRITES), openapi_extra=reads(RecordIn, RecordsIn))
@@ -96,24 +87,16 @@ async def post_records(request: Request) -> Response:
     services = services_of(request)
     sent = await body_of(request)
     services.matching.records.matching()
-    items = items_of(sent.content, "records")
-    read: list[ObserveRecord | tuple[FieldError, ...]]
-    if items is None:
-        read = [read_record(sent.content, services, "")]
-        if isinstance(read[0], tuple):
-            raise Invalid(errors=read[0])
-    else:
-        read = await asyncio.to_thread(
-            lambda: [read_record(item, services, f"/records/{index}") for index, item in enumerate(items)]
-        )
-    changes = [change for change in read if isinstance(change, ObserveRecord)]
+    batch = await asyncio.to_thread(  # encoding a thousand takes a while
+        batch_of, sent.content, "records", lambda item, place: read_record(item, services, place)
+    )
 
     def render(outcomes: Sequence[Outcome]) -> tuple[int, bytes]:
-        following = iter(outcomes)
-        results = [record_result(entry if isinstance(entry, tuple) else next(following)) for entry in read]
-        return 200, orjson.dumps({"results": results})
+        return 200, orjson.dumps({"results": [record_result(entry) for entry in batch.answered(outcomes)]})
 
-    return respond_answered(await services.write_path.submit(changes, origin_of(request, caller, sent.raw), render))
+    return respond_answered(
+        await services.write_path.submit(batch.changes, origin_of(request, caller, sent.raw), render)
+    )
 
 
 @router.get("/records", dependencies=[open_to(COLLECTOR)], responses=answers(RecordOut, *_READS))

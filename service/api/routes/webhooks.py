@@ -13,9 +13,8 @@ from service.api.asgi import call_of, read_body
 from service.api.body import parse_json
 from service.api.context import Services
 from service.api.documentation import answers, signed
-from service.api.errors import meaning_of, problem
 from service.api.reading import services_of
-from service.api.render import respond
+from service.api.render import failed, respond
 from service.api.schemas import WebhookOut
 from service.api.vendor_webhooks import changes_of_vendor, delivered_by
 from service.api.webhook_signature import STANDARD
@@ -25,7 +24,6 @@ from service.commands.queue import Render
 from service.commands.unread import UnreadWebhook
 from service.errors import (
     FabricError,
-    FieldError,
     IdempotencyKeyReused,
     Invalid,
     MalformedJson,
@@ -115,7 +113,7 @@ async def _keep(
     """Keep what can't be read. Raises what it is refused with, unless its id was answered before."""
     refusal = error
     if not isinstance(error, UnreadableWebhook):
-        refusal = UnreadableWebhook(errors=error.errors or [FieldError("", error.detail)])
+        refusal = UnreadableWebhook(errors=error.pointed)
     unread = UnreadWebhook(
         key=services.pseudonym(f"unread\0{remembered.key}\0{remembered.fingerprint}"),
         answer_key=remembered.key,
@@ -141,7 +139,7 @@ def _rendered(request_id: str) -> Render:
     def render(outcomes: Sequence[Outcome]) -> tuple[int, bytes]:
         for outcome in outcomes:
             if isinstance(outcome, FabricError):
-                return meaning_of(type(outcome)).status, orjson.dumps(problem(outcome, request_id))
+                return failed(outcome, request_id)
         return 200, orjson.dumps(_APPLIED)
 
     return render
