@@ -46,8 +46,8 @@ schema-check: $(STAMP)
 migrate-status: $(STAMP)
 	@exec $(BIN)/python -m service migrate-status
 
-# Three at a time, each with stores of its own: much of a test is waiting. PARALLEL=0 runs them one after the other.
-PARALLEL ?= 3
+# Two files at a time, each with stores of its own: much of a test is waiting. PARALLEL=0 runs one after the other.
+PARALLEL ?= 2
 test: lint
 	@$(BIN)/python -m pytest -n $(PARALLEL) --dist loadfile
 

@@ -9,6 +9,7 @@ import secrets
 import time
 from typing import Any
 
+import neo4j
 import pytest
 
 from service.local.journal import FILE
@@ -47,9 +48,10 @@ async def decide(api: Api, key: str, destination: str = "meta_ads", **headers: s
 
 async def everything(shelf: Shelf) -> str:
     """All that both stores hold, as one text."""
-    found = await shelf.driver.execute_query(
-        "MATCH (n) RETURN properties(n) AS p UNION ALL MATCH ()-[r]->() RETURN properties(r) AS p"
+    whole = neo4j.Query(  # of a graph that other tests have filled: longer than the server gives anybody by itself
+        "MATCH (n) RETURN properties(n) AS p UNION ALL MATCH ()-[r]->() RETURN properties(r) AS p", timeout=120
     )
+    found = await shelf.driver.execute_query(whole)
     texts = [
         str({k: bytes(v) if isinstance(v, bytearray) else v for k, v in row["p"].items()}) for row in found.records
     ]
